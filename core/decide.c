@@ -1,0 +1,42 @@
+#include "decide.h"
+
+#include <string.h>
+
+#include "backoff.h"
+
+bool outcome_is_success(const struct job *j, const struct outcome *o) {
+    if (o->cause != CAUSE_EXIT)
+        return false;
+    if (!j->ok_codes.len)
+        return o->exit_code == 0;
+    return memchr(j->ok_codes.data, o->exit_code, j->ok_codes.len) != NULL;
+}
+
+static struct decision retry_or_die(const struct job *j, double random) {
+    if (j->tries > j->retries)
+        return (struct decision){.state = JOB_DEAD};
+    struct backoff b;
+    if (backoff_parse(j->backoff, &b, NULL) < 0)
+        b = backoff_default;
+    return (struct decision){.state = JOB_FAILED,
+                             .delay_ms = backoff_delay(&b, j->tries, j->delay_ms, random)};
+}
+
+struct decision decide(const struct job *j, const struct outcome *o, int64_t snooze_ms,
+                       double random) {
+    if (outcome_is_success(j, o))
+        return (struct decision){.state = JOB_COMPLETED};
+    switch (o->cause) {
+    case CAUSE_CANCELLED:
+        return (struct decision){.state = JOB_CANCELLED};
+    case CAUSE_INTERRUPTED:
+        return (struct decision){.state = JOB_PENDING, .keep_try = true};
+    case CAUSE_SNOOZE:
+        return (struct decision){.state = JOB_PENDING, .delay_ms = snooze_ms, .keep_try = true};
+    case CAUSE_WORKER_LOST:
+        return (struct decision){.state = j->deaths + 1 >= DEATHS_MAX ? JOB_DEAD : JOB_PENDING,
+                                 .keep_try = true};
+    default:
+        return retry_or_die(j, random);
+    }
+}

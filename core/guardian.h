@@ -1,0 +1,78 @@
+/* The guardian: a small process between the worker and its jobs. It spawns them, keeps their time
+ * limits, ends their process trees and reports exits. It holds no store and no Lua, so nothing that
+ * happens there can stop it, and it shares the worker's lock: the lock is free only when both are
+ * gone and, with them, every process of every job.
+ *
+ * Worker and guardian talk over a SOCK_SEQPACKET socket, one message a packet. When the worker's
+ * end closes, the guardian kills what it looks after and leaves. */
+#ifndef QUEUECTL_GUARDIAN_H
+#define QUEUECTL_GUARDIAN_H
+
+#include "util.h"
+
+enum guardian_request_type {
+    GUARD_SPAWN,  /* start a job; descriptors come along */
+    GUARD_CANCEL, /* TERM, CONT, kill_after, KILL */
+    GUARD_KILL,   /* KILL at once */
+    GUARD_END,    /* the job is over: kill what is left of its tree; answered by GUARD_GONE */
+};
+
+/* Followed by the texts, in this order; sizes in bytes. */
+struct guardian_request {
+    uint32_t type, slot;
+    int64_t timeout_ms; /* 0: no limit */
+    int64_t kill_after_ms;
+    uint32_t argv_len;  /* packed: what to execute */
+    uint32_t shell_len; /* text for /bin/sh -c, when argv is empty or cannot be executed */
+    uint32_t env_len;   /* packed changes to the worker's environment */
+    uint32_t cwd_len;
+    uint32_t mark_len; /* NAME=VALUE that stands in env and nowhere else: how stray processes of
+                        * this attempt are recognised */
+};
+
+enum guardian_event_type {
+    GUARD_FAILED, /* could not be started: stage, error */
+    GUARD_EXITED, /* the leader has ended; clean: nothing of its tree is left */
+    GUARD_GONE,   /* nothing of its tree is left */
+};
+
+struct guardian_event {
+    uint32_t type, slot;
+    int32_t stage, error;      /* enum spawn_stage, errno */
+    int32_t exit_code, signal; /* -1: not that way */
+    uint8_t clean, timed_out, cancelled, killed;
+    int64_t cpu_ms, max_rss_kb; /* of the leader and those it waited for */
+    int64_t duration_ms;
+};
+
+enum { GUARDIAN_PACKET_MAX = 300 * 1024, GUARDIAN_FDS = 5 };
+
+/* ---- the worker's side ---- */
+
+struct guardian {
+    int fd; /* readable: an event, or the end of the guardian */
+    pid_t pid;
+};
+
+/* Start one; it inherits lock_fd. 0 or -1. */
+int guardian_start(struct guardian *g, int lock_fd, int slots, struct err *err);
+/* Send a request with its texts (request->…_len are filled in here) and descriptors. -1: it is gone
+ * (read its end from fd), or the texts are too long for a packet. */
+struct guardian_texts {
+    struct bytes_view {
+        const char *data;
+        size_t len;
+    } argv, shell, env, cwd, mark;
+};
+int guardian_send(struct guardian *g, struct guardian_request *request,
+                  const struct guardian_texts *texts, const int *fds, int n_fds);
+/* Next event: 1, 0 none now, -1 the guardian is gone. */
+int guardian_read(struct guardian *g, struct guardian_event *event);
+/* Close the socket, wait for its end; kills what is left if the guardian was itself killed. */
+void guardian_stop(struct guardian *g);
+
+/* ---- the guardian itself: what runs as `queuectl --guardian SLOTS`, socket on 3, lock on 4 ----
+ */
+int guardian_main(int slots);
+
+#endif

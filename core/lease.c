@@ -1,0 +1,188 @@
+#include "lease.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "proc.h"
+
+enum {
+    SWEEP_MS = 2000,
+    /* In another PID namespace nobody can look for what a killed guardian left: then its
+     * heartbeat must be this old, too. */
+    LEASE_MS = 30000,
+};
+
+static char *lock_path(struct store *s, const char *uid) {
+    return xasprintf("%s/%s.lock", s->ops->side_dir(s), uid);
+}
+
+static int take_lock(struct lease *l, struct store *s, struct err *err) {
+    if (uid_make(l->uid, err) < 0)
+        return -1;
+    l->lock_path = lock_path(s, l->uid);
+    l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (l->lock_fd < 0)
+        return err_set(err, errno == EACCES ? ERR_PERM : ERR_STORE, "%s: %s", l->lock_path,
+                       strerror(errno));
+    if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return err_set(err, ERR_STORE, "flock %s: %s", l->lock_path, strerror(errno));
+    return 0;
+}
+
+static int add(struct store *s, const struct worker_spec *spec, int64_t *id, struct err *err) {
+    if (s->ops->begin(s, err) < 0)
+        return -1;
+    if (s->ops->worker_add(s, spec, id, err) < 0 ||
+        (spec->lane && s->ops->run_attach(s, spec->lane, *id, err) < 0)) {
+        s->ops->rollback(s);
+        return -1;
+    }
+    return s->ops->commit(s, err);
+}
+
+int lease_take(struct lease *l, struct store *s, const char *name, int slots, int64_t lane,
+               struct err *err) {
+    char host[65] = "localhost", made[96];
+    *l = (struct lease){.lock_fd = -1};
+    if (take_lock(l, s, err) < 0)
+        return -1;
+    gethostname(host, sizeof(host) - 1);
+    snprintf(made, sizeof(made), "%s-%d", host, getpid());
+    struct worker_spec spec = {.uid = l->uid,
+                               .name = name ? name : made,
+                               .host = host,
+                               .boot_id = clock_boot_id(),
+                               .pid = getpid(),
+                               .pid_ns = proc_pid_ns(),
+                               .slots = slots,
+                               .lane = lane};
+    int rc;
+    while ((rc = add(s, &spec, &l->worker, err)) < 0 && err->code == ERR_BUSY)
+        usleep(2000);
+    return rc;
+}
+
+void lease_release(struct lease *l, struct store *s) {
+    struct err err = {0};
+    for (int i = 0; l->worker && s && i < 1000; i++) {
+        if (s->ops->begin(s, &err) < 0) {
+            if (err.code != ERR_BUSY)
+                break;
+            usleep(2000);
+            continue;
+        }
+        if (s->ops->worker_remove(s, l->worker, &err) < 0)
+            s->ops->rollback(s);
+        else
+            s->ops->commit(s, &err);
+        break;
+    }
+    if (l->lock_path)
+        unlink(l->lock_path);
+    fd_close(&l->lock_fd);
+    free(l->lock_path);
+    *l = (struct lease){.lock_fd = -1};
+}
+
+/* The lock when it is free (*fd, to be closed), else -1. Read-only, so that closing it does not
+ * look like the end of a worker to those who watch. */
+static int grab_lock(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        fd_close(&fd);
+    return fd;
+}
+
+static bool same_boot(const struct worker_info *w) {
+    return strcmp(w->boot_id, clock_boot_id()) == 0;
+}
+
+/* Somebody removed its lock file: go by process and heartbeat then. */
+static bool seems_alive(const struct worker_info *w) {
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%lld", (long long)w->pid);
+    return same_boot(w) && ((w->pid_ns == proc_pid_ns() && access(path, F_OK) == 0) ||
+                            clock_boot_ms() - w->beat_boot_ms < LEASE_MS);
+}
+
+static bool is_dead(const struct worker_info *w, const char *path, int *fd) {
+    *fd = grab_lock(path);
+    if (*fd < 0)
+        return access(path, F_OK) < 0 && errno == ENOENT && !seems_alive(w);
+    if (!same_boot(w) || w->pid_ns == proc_pid_ns())
+        return true;
+    return clock_boot_ms() - w->beat_boot_ms >= LEASE_MS;
+}
+
+bool lease_is_alive(struct store *s, const struct worker_info *w) {
+    char *path = lock_path(s, w->uid);
+    int fd;
+    bool dead = is_dead(w, path, &fd);
+    fd_close(&fd);
+    free(path);
+    return !dead;
+}
+
+static int put_back(struct store *s, const struct worker_info *w, size_t *n, struct err *err) {
+    size_t jobs = 0;
+    if (s->ops->begin(s, err) < 0)
+        return -1;
+    if (s->ops->recover(s, w->id, clock_wall_ms(), &jobs, err) < 0) {
+        s->ops->rollback(s);
+        return -1;
+    }
+    if (s->ops->commit(s, err) < 0)
+        return -1;
+    *n += jobs;
+    return 0;
+}
+
+char *lease_output_path(struct store *s, const char *uid, int slot) {
+    return xasprintf("%s/%s.%d.out", s->ops->side_dir(s), uid, slot);
+}
+
+static void remove_files(struct store *s, const struct worker_info *w, const char *lock) {
+    for (int i = 0; i < w->slots; i++) {
+        char *out = lease_output_path(s, w->uid, i);
+        unlink(out);
+        free(out);
+    }
+    unlink(lock);
+}
+
+static int recover_one(struct store *s, const struct worker_info *w, size_t *n, struct err *err) {
+    char *path = lock_path(s, w->uid), mark[64];
+    int fd, rc = 0;
+    snprintf(mark, sizeof(mark), "%s=%s", LEASE_MARK, w->uid);
+    /* The lock is held meanwhile: nobody else recovers the same worker. */
+    if (is_dead(w, path, &fd) && (!same_boot(w) || proc_sweep(mark, SWEEP_MS) == 0)) {
+        rc = put_back(s, w, n, err);
+        if (rc == 0)
+            remove_files(s, w, path);
+    }
+    fd_close(&fd);
+    free(path);
+    return rc;
+}
+
+int lease_recover(struct store *s, int64_t me, size_t *n, struct err *err) {
+    struct worker_info *list;
+    size_t len;
+    *n = 0;
+    if (s->ops->workers(s, &list, &len, err) < 0)
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (rc == 0 && list[i].id != me)
+            rc = recover_one(s, &list[i], n, err);
+        worker_info_free(&list[i]);
+    }
+    free(list);
+    return rc;
+}

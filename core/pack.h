@@ -1,0 +1,26 @@
+/* Packed lists: how argv, env and name lists are stored and sent. Entries follow one another, each
+ * closed by a NUL (neither arguments nor environment may contain one). The first byte of an entry
+ * says what the rest is. */
+#ifndef QUEUECTL_PACK_H
+#define QUEUECTL_PACK_H
+
+#include "util.h"
+
+enum pack_kind {
+    PACK_TEXT = '=',  /* "=TEXT": an argument, or NAME=VALUE of an environment */
+    PACK_UNSET = '-', /* "-NAME": take NAME out of the environment */
+    PACK_LATER = '@', /* "@PARENT:KEY" (argv) or "@PARENT:KEY=NAME" (env): output KEY of the job
+                       * numbered PARENT, known once that job is done */
+};
+
+/* Walk over the entries: *pos starts at 0. Returns the next entry (kind byte first) or NULL at the
+ * end; a list that is not closed by a NUL ends before its broken entry. */
+const char *pack_next(const char *list, size_t len, size_t *pos);
+
+void pack_add(struct buf *list, enum pack_kind kind, const char *text);
+
+/* Split "PARENT:KEY[=NAME]" (without the kind byte). 0, or -1 if it is not one. */
+int pack_later(const char *text, long long *parent, const char **key, size_t *key_len,
+               const char **name);
+
+#endif

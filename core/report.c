@@ -1,0 +1,164 @@
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+const char *const report_formats[REPORT_FORMATS] = {
+    [REPORT_NONE] = "none",
+    [REPORT_TEXT] = "text",
+    [REPORT_KV] = "kv",
+    [REPORT_JSON] = "json",
+};
+
+static const char *label(const struct job *j) {
+    return j->name ? j->name : j->id;
+}
+
+static void add_number(struct buf *b, const char *key, double v) {
+    buf_printf(b, ",\"%s\":%.10g", key, v);
+}
+
+static void add_string(struct buf *b, const char *key, const char *v) {
+    if (!v)
+        return;
+    buf_printf(b, ",\"%s\":", key);
+    buf_json(b, v, strlen(v));
+}
+
+static void add_outcome(struct buf *b, const struct outcome *o) {
+    add_string(b, "cause", job_cause_names[o->cause]);
+    if (o->exit_code >= 0)
+        add_number(b, "exit_code", o->exit_code);
+    if (o->signal >= 0)
+        add_number(b, "signal", o->signal);
+    add_number(b, "duration", (double)o->duration_ms / 1000);
+    add_number(b, "started_at", (double)o->started_at / 1000);
+    add_string(b, "error", o->error);
+}
+
+static void emit_json(struct buf *b, const struct report_event *e) {
+    buf_str(b, "{\"event\":");
+    buf_json(b, e->what, strlen(e->what));
+    add_number(b, "time", (double)clock_wall_ms() / 1000);
+    if (e->job) {
+        add_string(b, "job", e->job->id);
+        add_string(b, "name", e->job->name);
+        add_number(b, "seq", (double)e->job->seq);
+        add_number(b, "attempt", e->job->tries);
+        add_number(b, "of", (double)e->job->retries + 1);
+        if (e->job->allow_failure)
+            buf_str(b, ",\"allow_failure\":true");
+    }
+    if (e->outcome)
+        add_outcome(b, e->outcome);
+    if (e->decision && e->decision->delay_ms)
+        add_number(b, "delay", (double)e->decision->delay_ms / 1000);
+    if (e->fraction >= 0)
+        add_number(b, "fraction", e->fraction);
+    add_string(b, "text", e->text);
+    if (e->left >= 0)
+        add_number(b, "left", (double)e->left);
+    buf_str(b, "}\n");
+}
+
+static void reason(struct buf *b, const struct report_event *e) {
+    const char *error = e->outcome->error ? e->outcome->error : "";
+    char *line = text_escape(error, strcspn(error, "\n"), 200);
+    buf_str(b, line);
+    free(line);
+}
+
+static void emit_text(struct buf *b, const struct report_event *e) {
+    const struct job *j = e->job;
+    double seconds = e->outcome ? (double)e->outcome->duration_ms / 1000 : 0;
+    if (!j) {
+        buf_printf(b, "%s%s%s\n", e->what, e->text ? " " : "", e->text ? e->text : "");
+        return;
+    }
+    if (strcmp(e->what, "picked") == 0) {
+        buf_printf(b, "picked %s priority %d attempt %d of %" PRId64 "\n", label(j), j->priority,
+                   j->tries, (int64_t)j->retries + 1);
+        return;
+    }
+    if (strcmp(e->what, "completed") == 0) {
+        buf_printf(b, "%s completed in %.2f s\n", label(j), seconds);
+        return;
+    }
+    if (strcmp(e->what, "dead") == 0)
+        buf_printf(b, "%s dead after %d attempt%s", label(j), j->tries, j->tries == 1 ? "" : "s");
+    else
+        buf_printf(b, "%s %s", label(j), e->what);
+    if (e->outcome && e->outcome->error) {
+        buf_str(b, " (");
+        reason(b, e);
+        buf_str(b, ")");
+    } else if (e->text) {
+        buf_printf(b, ": %s", e->text);
+    }
+    if (e->decision && strcmp(e->what, "failed") == 0)
+        buf_printf(b, ", retrying in %.3g s", (double)e->decision->delay_ms / 1000);
+    buf_str(b, "\n");
+}
+
+static void emit_kv(struct buf *b, const struct report_event *e) {
+    buf_printf(b, "time=%.3f event=%s", (double)clock_wall_ms() / 1000, e->what);
+    if (e->job) {
+        buf_printf(b, " job=%s", e->job->id);
+        if (e->job->name) {
+            buf_str(b, " name=");
+            buf_json(b, e->job->name, strlen(e->job->name));
+        }
+        buf_printf(b, " attempt=%d of=%" PRId64, e->job->tries, (int64_t)e->job->retries + 1);
+    }
+    if (e->outcome)
+        buf_printf(b, " cause=%s exit_code=%d duration=%.3f", job_cause_names[e->outcome->cause],
+                   e->outcome->exit_code, (double)e->outcome->duration_ms / 1000);
+    if (e->decision && e->decision->delay_ms)
+        buf_printf(b, " delay=%.3f", (double)e->decision->delay_ms / 1000);
+    if (e->text) {
+        buf_str(b, " text=");
+        buf_json(b, e->text, strlen(e->text));
+    }
+    buf_str(b, "\n");
+}
+
+void report_emit(struct report *r, const struct report_event *e) {
+    switch (r->format) {
+    case REPORT_NONE:
+    case REPORT_FORMATS:
+        return;
+    case REPORT_TEXT:
+        emit_text(&r->pending, e);
+        break;
+    case REPORT_KV:
+        emit_kv(&r->pending, e);
+        break;
+    case REPORT_JSON:
+        emit_json(&r->pending, e);
+        break;
+    }
+    if (r->pending.len > 32768)
+        report_flush(r);
+}
+
+bool report_flush(struct report *r) {
+    while (r->pending.len && !r->broken) {
+        ssize_t n = write(r->fd, r->pending.data, r->pending.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return true;
+        if (n < 0) {
+            r->broken = true;
+            r->pending.len = 0;
+            break;
+        }
+        buf_drop(&r->pending, (size_t)n);
+    }
+    return !r->broken;
+}

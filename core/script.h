@@ -1,0 +1,34 @@
+/* The one door to Lua: states, the program's own modules, the protected call. */
+#ifndef QUEUECTL_SCRIPT_H
+#define QUEUECTL_SCRIPT_H
+
+#include <lua.h>
+
+#include "util.h"
+
+/* A state with all libraries, the embedded modules and cjson within reach of require. memory_cap:
+ * bytes Lua may hold (0: no limit); beyond it an allocation is a Lua error, not our end. NULL when
+ * out of memory. */
+lua_State *script_new(size_t memory_cap);
+void script_free(lua_State *L);
+
+/* Call the function below its n_args arguments, with traceback. 0 and n_results on the stack, or -1
+ * with err and nothing. */
+int script_call(lua_State *L, int n_args, int n_results, struct err *err);
+
+/* Push the module's table. As script_call. */
+int script_require(lua_State *L, const char *name, struct err *err);
+
+/* nil, message, exit code: how failures of the world come back to Lua. Returns 3. */
+int script_fail(lua_State *L, const struct err *err);
+
+/* Openers of the C modules: queuectl.core (the command line), queuectl.host (Lua jobs). */
+int script_open_core(lua_State *L);
+int script_open_host(lua_State *L);
+
+/* Parts of queuectl.core: each adds its functions to the table on top of the stack. */
+void script_add_store(lua_State *L);
+void script_add_system(lua_State *L);
+void script_add_process(lua_State *L);
+
+#endif

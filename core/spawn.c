@@ -1,0 +1,145 @@
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char spawn_self[] = "/proc/self/exe";
+
+enum { FD_SAFE = 64 }; /* above every target number */
+
+static const char *path_of(char *const *env) {
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            return *env + 5;
+    return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* A script without #! is run by the shell, as execvp does. */
+static void exec_file(const char *file, char *const *argv, char *const *env) {
+    execve(file, argv, env);
+    if (errno != ENOEXEC)
+        return;
+    char *script[66] = {(char *)"sh", (char *)file};
+    for (size_t i = 1; i < 64 && argv[i]; i++)
+        script[i + 1] = argv[i];
+    execve("/bin/sh", script, env);
+}
+
+/* Runs in the vfork child: no allocation. Returns only on failure, with errno. */
+static void exec_search(char *const *argv, char *const *env) {
+    const char *name = argv[0], *dir = path_of(env);
+    if (strchr(name, '/')) {
+        exec_file(name, argv, env);
+        return;
+    }
+    char file[4096];
+    int seen = ENOENT;
+    size_t name_len = strlen(name);
+    for (;;) {
+        size_t len = strcspn(dir, ":");
+        if (len + name_len + 2 < sizeof(file)) {
+            memcpy(file, len ? dir : ".", len ? len : 1);
+            size_t at = len ? len : 1;
+            file[at] = '/';
+            memcpy(file + at + 1, name, name_len + 1);
+            exec_file(file, argv, env);
+            if (errno != ENOENT && errno != ENOTDIR)
+                seen = errno;
+        }
+        if (!dir[len])
+            break;
+        dir += len + 1;
+    }
+    errno = seen;
+}
+
+static void reset_signals(bool keep_hup_off) {
+    for (int sig = 1; sig < NSIG; sig++)
+        if (sig != SIGKILL && sig != SIGSTOP && !(sig == SIGHUP && keep_hup_off))
+            signal(sig, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int place_fds(const struct spawn *s) {
+    int safe[SPAWN_FDS];
+    for (int i = 0; i < s->fds_len; i++)
+        if ((safe[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, FD_SAFE)) < 0)
+            return -1;
+    for (int i = 0; i < s->fds_len; i++)
+        if (dup2(safe[i], i) < 0)
+            return -1;
+    return close_range((unsigned)s->fds_len, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
+/* In the child, which shares the parent's memory: says in *why what failed. */
+static void child(const struct spawn *s, struct spawn_failure *why) {
+    if (s->session)
+        setsid();
+    else if (s->group)
+        setpgid(0, 0);
+    if (s->die_with_me)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    why->stage = SPAWN_FD;
+    if (place_fds(s) < 0)
+        goto out;
+    why->stage = SPAWN_CWD;
+    if (s->cwd && chdir(s->cwd) < 0)
+        goto out;
+    reset_signals(s->keep_hup_off);
+    why->stage = SPAWN_EXEC;
+    if (s->file)
+        exec_file(s->file, s->argv, s->env);
+    else
+        exec_search(s->argv, s->env);
+    if (s->fallback)
+        exec_search(s->fallback, s->env);
+out:
+    why->error = errno;
+}
+
+int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why) {
+    /* volatile: written by the child in our memory while we stand still */
+    static volatile struct spawn_failure shared;
+    shared = (struct spawn_failure){.stage = SPAWN_FORK};
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t p = vfork();
+    if (p == 0) {
+        child(s, (struct spawn_failure *)&shared);
+        _exit(127);
+    }
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    *why = (struct spawn_failure){shared.stage, shared.error};
+    if (p < 0) {
+        why->error = error;
+        return -1;
+    }
+    if (why->error) {
+        waitpid(p, NULL, 0);
+        return -1;
+    }
+    why->stage = SPAWN_OK;
+    *pid = p;
+    return 0;
+}
+
+int spawn_wait(pid_t pid, bool block, struct spawn_end *end) {
+    int status = 0;
+    pid_t got;
+    do
+        got = waitpid(pid, &status, block ? 0 : WNOHANG);
+    while (got < 0 && errno == EINTR);
+    *end = (struct spawn_end){.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+                              .signal = WIFSIGNALED(status) ? WTERMSIG(status) : -1};
+    return got < 0 ? -1 : got > 0;
+}

@@ -1,0 +1,369 @@
+/* SQLite backend: connection, transactions, prepared queries, counters, the table of operations.
+ *
+ * WAL with synchronous=FULL; BEGIN IMMEDIATE only, because a read transaction that turns into a
+ * writer fails at once whatever timeout is set. The database files are never opened or closed by
+ * hand: closing any descriptor of a file drops all POSIX locks the process holds on it. */
+#include "store_sqlite_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct sqlite_store *self(struct store *base) {
+    return (struct sqlite_store *)base;
+}
+
+/* ---- queries ---- */
+
+int q_fail(struct sqlite_store *s, struct err *err, int rc) {
+    const char *text = s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc);
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+        return err_set(err, ERR_BUSY, "%s is locked by another program", s->path);
+    case SQLITE_FULL:
+        return err_set(err, ERR_STORE, "no space left for %s; free some and repeat", s->path);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return err_set(err, ERR_CORRUPT, "%s is damaged or no queuectl store (%s)", s->path, text);
+    case SQLITE_IOERR:
+        s->broken = true;
+        return err_set(err, ERR_STORE, "%s: %s (I/O error %d)", s->path, text, rc);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return err_set(err, ERR_PERM, "%s: %s", s->path, text);
+    default:
+        return err_set(err, ERR_STORE, "%s: %s", s->path, text);
+    }
+}
+
+static struct statement *slot(struct sqlite_store *s, const char *sql) {
+    size_t i = ((uintptr_t)sql >> 3) % STATEMENT_SLOTS;
+    while (s->statements[i].sql && s->statements[i].sql != sql)
+        i = (i + 1) % STATEMENT_SLOTS;
+    return &s->statements[i];
+}
+
+static int bind_one(sqlite3_stmt *st, int at, char kind, va_list *ap) {
+    switch (kind) {
+    case 'i':
+        return sqlite3_bind_int64(st, at, va_arg(*ap, int64_t));
+    case 'd':
+        return sqlite3_bind_double(st, at, va_arg(*ap, double));
+    case 't':
+        return sqlite3_bind_text(st, at, va_arg(*ap, const char *), -1, SQLITE_STATIC);
+    default: {
+        struct bytes b = va_arg(*ap, struct bytes);
+        return sqlite3_bind_blob64(st, at, b.data, b.len, SQLITE_STATIC);
+    }
+    }
+}
+
+static sqlite3_stmt *prepare(struct sqlite_store *s, struct err *err, const char *sql,
+                             const char *fmt, va_list *ap) {
+    struct statement *entry = slot(s, sql);
+    if (!entry->stmt) {
+        entry->sql = sql;
+        int rc = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &entry->stmt, NULL);
+        if (rc != SQLITE_OK) {
+            q_fail(s, err, rc);
+            return NULL;
+        }
+    }
+    for (int i = 0; fmt[i]; i++) {
+        int rc = bind_one(entry->stmt, i + 1, fmt[i], ap);
+        if (rc != SQLITE_OK) {
+            q_fail(s, err, rc);
+            return NULL;
+        }
+    }
+    return entry->stmt;
+}
+
+int q_row(struct sqlite_store *s, sqlite3_stmt *st, struct err *err) {
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc != SQLITE_DONE)
+        q_fail(s, err, rc);
+    q_end(st);
+    return rc == SQLITE_DONE ? 0 : -1;
+}
+
+void q_end(sqlite3_stmt *st) {
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st); /* nothing borrowed outlives the call */
+}
+
+sqlite3_stmt *q_open(struct sqlite_store *s, struct err *err, const char *sql, const char *fmt,
+                     ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    sqlite3_stmt *st = prepare(s, err, sql, fmt, &ap);
+    va_end(ap);
+    return st;
+}
+
+int q_run(struct sqlite_store *s, struct err *err, const char *sql, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    sqlite3_stmt *st = prepare(s, err, sql, fmt, &ap);
+    va_end(ap);
+    if (!st)
+        return -1;
+    int rc;
+    while ((rc = q_row(s, st, err)) > 0)
+        ;
+    return rc < 0 ? -1 : sqlite3_changes(s->db);
+}
+
+int q_int(struct sqlite_store *s, struct err *err, int64_t *out, const char *sql, const char *fmt,
+          ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    sqlite3_stmt *st = prepare(s, err, sql, fmt, &ap);
+    va_end(ap);
+    if (!st)
+        return -1;
+    int rc = q_row(s, st, err);
+    if (rc > 0) {
+        *out = sqlite3_column_int64(st, 0);
+        q_end(st);
+    }
+    return rc;
+}
+
+char *col_text(sqlite3_stmt *st, int col) {
+    const void *p = sqlite3_column_blob(st, col);
+    return p ? xmemdup0(p, (size_t)sqlite3_column_bytes(st, col)) : NULL;
+}
+
+void col_buf(sqlite3_stmt *st, int col, struct buf *out) {
+    const void *p = sqlite3_column_blob(st, col);
+    if (p)
+        buf_add(out, p, (size_t)sqlite3_column_bytes(st, col));
+}
+
+/* ---- counters ---- */
+
+void count_change(struct sqlite_store *s, const char *queue, enum job_state state, int64_t by) {
+    for (size_t i = 0; i < s->deltas_len; i++)
+        if (strcmp(s->deltas[i].queue, queue) == 0) {
+            s->deltas[i].by_state[state] += by;
+            return;
+        }
+    s->deltas = xrealloc(s->deltas, (s->deltas_len + 1) * sizeof(*s->deltas));
+    struct counter_delta *d = &s->deltas[s->deltas_len++];
+    *d = (struct counter_delta){0};
+    memcpy(d->queue, queue, strnlen(queue, QUEUE_MAX_LEN));
+    d->by_state[state] = by;
+}
+
+static int write_counters(struct sqlite_store *s, struct err *err) {
+    for (size_t i = 0; i < s->deltas_len; i++)
+        for (int state = 0; state < JOB_STATES; state++) {
+            int64_t by = s->deltas[i].by_state[state];
+            if (by && q_run(s, err,
+                            "INSERT INTO counter(queue, state, n) VALUES (?, ?, ?)"
+                            " ON CONFLICT(queue, state) DO UPDATE SET n = n + excluded.n",
+                            "tii", s->deltas[i].queue, (int64_t)state, by) < 0)
+                return -1;
+        }
+    s->deltas_len = 0;
+    return 0;
+}
+
+/* ---- transactions ---- */
+
+static int tx_begin(struct store *base, struct err *err) {
+    struct sqlite_store *s = self(base);
+    if (s->broken)
+        return err_set(err, ERR_STORE, "%s: an earlier I/O error ended this connection", s->path);
+    s->deltas_len = 0;
+    return q_run(s, err, "BEGIN IMMEDIATE", "") < 0 ? -1 : 0;
+}
+
+static void tx_rollback(struct store *base) {
+    struct sqlite_store *s = self(base);
+    s->deltas_len = 0;
+    if (!sqlite3_get_autocommit(s->db))
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static int tx_commit(struct store *base, struct err *err) {
+    struct sqlite_store *s = self(base);
+    if (write_counters(s, err) < 0 || q_run(s, err, "COMMIT", "") < 0) {
+        if (s->broken && err)
+            err->code = ERR_UNKNOWN;
+        tx_rollback(base);
+        return -1;
+    }
+    return 0;
+}
+
+/* Constant interval: the built-in handler's growing one lets newcomers overtake those who have
+ * waited long. 2 ms, 2,500 times. */
+static int wait_busy(void *unused, int tries) {
+    (void)unused;
+    if (tries >= 2500)
+        return 0;
+    usleep(2000);
+    return 1;
+}
+
+/* ---- open and close ---- */
+
+static int make_dir(const char *path, struct err *err) {
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    return err_set(err, errno == EACCES ? ERR_PERM : ERR_STORE, "%s: %s", path, strerror(errno));
+}
+
+/* SQLite gives -wal and -shm the mode of the main file, so that is made 0600 first. O_EXCL, so that
+ * only a file that did not exist is ever opened and closed here. */
+static int make_file(const char *path, struct err *err) {
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0 || errno == EEXIST) {
+        fd_close(&fd);
+        return 0;
+    }
+    return err_set(err, errno == EACCES ? ERR_PERM : ERR_STORE, "%s: %s", path, strerror(errno));
+}
+
+static int check_file(const char *path, unsigned flags, struct err *err) {
+    struct stat st;
+    if (lstat(path, &st) == 0) {
+        if (S_ISLNK(st.st_mode) && stat(path, &st) < 0)
+            return err_set(err, ERR_STORE, "%s: a symbolic link that leads nowhere", path);
+        if (!S_ISREG(st.st_mode))
+            return err_set(err, ERR_STORE, "%s is not a regular file; a store is a file", path);
+        return 0;
+    }
+    if (errno != ENOENT || !(flags & STORE_CREATE))
+        return err_set(err, errno == EACCES ? ERR_PERM : ERR_STORE, "%s: %s", path,
+                       errno == ENOENT ? "no such store; create it with: queuectl init"
+                                       : strerror(errno));
+    return make_file(path, err);
+}
+
+static int make_side(struct sqlite_store *s, struct err *err) {
+    s->side_dir = xasprintf("%s.run", s->path);
+    s->bell = xasprintf("%s/bell", s->side_dir);
+    if (make_dir(s->side_dir, err) < 0)
+        return -1;
+    return make_file(s->bell, err);
+}
+
+static int configure(struct sqlite_store *s, struct err *err) {
+    sqlite3_extended_result_codes(s->db, 1);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+    sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, 16 * 1024 * 1024);
+    sqlite3_busy_handler(s->db, wait_busy, NULL);
+    int rc = sqlite3_exec(s->db,
+                          "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;"
+                          "PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 1048576;"
+                          "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
+                          NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : q_fail(s, err, rc);
+}
+
+static void op_close(struct store *base) {
+    struct sqlite_store *s = self(base);
+    for (size_t i = 0; i < STATEMENT_SLOTS; i++)
+        sqlite3_finalize(s->statements[i].stmt);
+    sqlite3_close(s->db);
+    fd_close(&s->notify_fd);
+    free(s->deltas);
+    free(s->path);
+    free(s->side_dir);
+    free(s->bell);
+    free(s);
+}
+
+static int op_open(const char *path, unsigned flags, struct store **out, struct err *err) {
+    if (!*path)
+        return err_set(err, ERR_USAGE, "--store: an empty path; give a file's path");
+    if (check_file(path, flags, err) < 0)
+        return -1;
+    struct sqlite_store *s = xcalloc(1, sizeof(*s));
+    s->base.ops = &store_sqlite_ops;
+    s->path = xstrdup(path);
+    s->flags = flags;
+    s->notify_fd = -1;
+    int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = rc == SQLITE_OK ? 0 : q_fail(s, err, rc);
+    if (rc == 0)
+        rc = configure(s, err);
+    if (rc == 0)
+        rc = schema_ready(s, err);
+    if (rc == 0)
+        rc = make_side(s, err);
+    if (rc < 0) {
+        if (err && err->code == ERR_BUSY)
+            err->code = ERR_STORE;
+        op_close(&s->base);
+        return -1;
+    }
+    if (!(flags & STORE_WAIT))
+        sqlite3_busy_handler(s->db, NULL, NULL);
+    *out = &s->base;
+    return 0;
+}
+
+static const char *op_side_dir(struct store *base) {
+    return self(base)->side_dir;
+}
+
+const char *store_sqlite_version(bool *wal_reset_bug) {
+    int v = sqlite3_libversion_number();
+    *wal_reset_bug = v < 3051003 && v != 3050007 && v != 3044006;
+    return sqlite3_libversion();
+}
+
+const struct store_ops store_sqlite_ops = {
+    .scheme = "sqlite",
+    .open = op_open,
+    .close = op_close,
+    .side_dir = op_side_dir,
+    .begin = tx_begin,
+    .commit = tx_commit,
+    .rollback = tx_rollback,
+    .ring = notify_ring,
+    .enqueue = op_enqueue,
+    .run_create = op_run_create,
+    .run_attach = op_run_attach,
+    .run_get = op_run_get,
+    .run_left = op_run_left,
+    .worker_add = op_worker_add,
+    .worker_remove = op_worker_remove,
+    .worker_beat = op_worker_beat,
+    .worker_stop = op_worker_stop,
+    .workers = op_workers,
+    .orders = op_orders,
+    .promote = op_promote,
+    .claim = op_claim,
+    .finish = op_finish,
+    .output_add = op_output_add,
+    .value_set = op_value_set,
+    .recover = op_recover,
+    .has_work = op_has_work,
+    .get = op_get,
+    .list = op_list,
+    .counts = op_counts,
+    .attempts = op_attempts,
+    .output_next = op_output_next,
+    .values = op_values,
+    .cancel = op_cancel,
+    .retry = op_retry,
+    .notify_fd = notify_fd,
+    .notify_drain = notify_drain,
+    .changed = notify_changed,
+    .checkpoint = checkpoint,
+};

@@ -1,0 +1,125 @@
+/* Inside of the SQLite backend: shared by its files, included by nothing else. */
+#ifndef QUEUECTL_STORE_SQLITE_IMPL_H
+#define QUEUECTL_STORE_SQLITE_IMPL_H
+
+#include <sqlite3.h>
+
+#include "store_sqlite.h"
+
+enum { STATEMENT_SLOTS = 256, SCHEMA_VERSION = 1, APPLICATION_ID = 0x51435431 /* "QCT1" */ };
+
+/* Changes of the counters in this transaction: written once, at its commit. */
+struct counter_delta {
+    char queue[QUEUE_MAX_LEN + 1];
+    int64_t by_state[JOB_STATES];
+};
+
+struct sqlite_store {
+    struct store base; /* first: a struct store is one of these */
+    sqlite3 *db;
+    char *path, *side_dir, *bell;
+    unsigned flags;
+    bool broken; /* an I/O error: the outcome of a commit is not known, nothing more is written */
+    struct statement {
+        const char *sql; /* the literal's address is the key */
+        sqlite3_stmt *stmt;
+    } statements[STATEMENT_SLOTS];
+    struct counter_delta *deltas;
+    size_t deltas_len;
+    int64_t data_version;
+    int notify_fd, wal_wd, bell_wd, dir_wd;
+};
+
+/* --- queries (store_sqlite.c). `fmt` names what follows: i int64_t, t text or NULL, b struct bytes
+ * or NULL, d double. Statements are prepared once per connection; sql must be a literal. --- */
+
+/* Run to the end: number of rows changed, or -1. */
+int q_run(struct sqlite_store *s, struct err *err, const char *sql, const char *fmt, ...);
+/* Begin a query: rows by q_row until it returns 0 or -1 (both end it), or q_end. NULL on error. */
+sqlite3_stmt *q_open(struct sqlite_store *s, struct err *err, const char *sql, const char *fmt,
+                     ...);
+int q_row(struct sqlite_store *s, sqlite3_stmt *st, struct err *err);
+void q_end(sqlite3_stmt *st);
+/* One integer: 1 found, 0 no row, -1. */
+int q_int(struct sqlite_store *s, struct err *err, int64_t *out, const char *sql, const char *fmt,
+          ...);
+int q_fail(struct sqlite_store *s, struct err *err, int rc);
+char *col_text(sqlite3_stmt *st, int col); /* copy, NULL stays NULL */
+void col_buf(sqlite3_stmt *st, int col, struct buf *out);
+
+void count_change(struct sqlite_store *s, const char *queue, enum job_state state, int64_t by);
+
+/* --- store_sqlite_schema.c --- */
+int schema_ready(struct sqlite_store *s, struct err *err);
+
+/* --- store_sqlite_notify.c --- */
+int notify_fd(struct store *base);
+unsigned notify_drain(struct store *base);
+int notify_changed(struct store *base);
+void notify_ring(struct store *base);
+
+/* --- store_sqlite_checkpoint.c --- */
+void checkpoint(struct store *base, int64_t min_bytes);
+
+/* --- store_sqlite_state.c: where every transition goes through --- */
+struct job_ref { /* what a transition needs to know of a job */
+    int64_t seq, lane, run, delay_ms;
+    enum job_state state;
+    int32_t priority;
+    bool allow_failure;
+    char queue[QUEUE_MAX_LEN + 1];
+};
+/* 1 found, 0 not. */
+int job_ref_get(struct sqlite_store *s, int64_t seq, struct job_ref *out, struct err *err);
+/* Put into the ready table, or into the time index when run_at is later than now. */
+int line_up(struct sqlite_store *s, const struct job_ref *j, int64_t run_at, int64_t now,
+            struct err *err);
+int leave_line(struct sqlite_store *s, const struct job_ref *j, struct err *err);
+/* Guarded change of state with its counters; 1 done, 0 the job is not in j->state any more. A final
+ * state releases or skips dependants and counts the run down. */
+int change_state(struct sqlite_store *s, const struct job_ref *j, enum job_state to,
+                 enum job_cause cause, struct err *err);
+
+/* --- store_sqlite_read.c --- */
+int op_get(struct store *base, const char *id, int64_t seq, struct job *out, struct err *err);
+int op_list(struct store *base, const struct list_query *q, struct job *out, size_t *n,
+            int64_t *next, struct err *err);
+int op_counts(struct store *base, int64_t counts[JOB_STATES], struct err *err);
+int op_attempts(struct store *base, int64_t seq, struct attempt **out, size_t *n, struct err *err);
+int op_output_next(struct store *base, int64_t seq, int64_t token, struct chunk *out,
+                   struct err *err);
+int op_values(struct store *base, int64_t seq, struct buf *out, struct err *err);
+
+/* --- store_sqlite_enqueue.c --- */
+int op_enqueue(struct store *base, int64_t run, const struct job_spec *specs, size_t n,
+               struct enqueued *out, struct err *err);
+int op_cancel(struct store *base, const char *id, enum job_state *after, struct err *err);
+int op_retry(struct store *base, const char *id, bool again, enum job_state *before,
+             struct err *err);
+
+/* --- store_sqlite_work.c --- */
+int op_promote(struct store *base, int64_t lane, int64_t now, int64_t *next_due, struct err *err);
+int op_claim(struct store *base, const struct claim_query *q, struct job *out, size_t *n,
+             bool *alone, struct err *err);
+int op_finish(struct store *base, const struct job *j, const struct outcome *o,
+              const struct decision *d, struct err *err);
+int op_output_add(struct store *base, const struct job *j, const struct chunk *chunks, size_t n,
+                  int64_t total, struct err *err);
+int op_value_set(struct store *base, int64_t seq, const char *key, struct bytes value,
+                 struct err *err);
+int op_recover(struct store *base, int64_t worker, int64_t now, size_t *n, struct err *err);
+int op_has_work(struct store *base, int64_t lane, struct err *err);
+
+/* --- store_sqlite_runs.c --- */
+int op_run_create(struct store *base, const struct run_spec *spec, int64_t *id, struct err *err);
+int op_run_attach(struct store *base, int64_t run, int64_t worker, struct err *err);
+int op_run_get(struct store *base, int64_t id, const char *path, struct run *out, struct err *err);
+int op_run_left(struct store *base, int64_t run, int64_t *left, struct err *err);
+int op_worker_add(struct store *base, const struct worker_spec *spec, int64_t *id, struct err *err);
+int op_worker_remove(struct store *base, int64_t id, struct err *err);
+int op_worker_beat(struct store *base, int64_t id, struct err *err);
+int op_worker_stop(struct store *base, int64_t id, enum worker_stop how, struct err *err);
+int op_workers(struct store *base, struct worker_info **out, size_t *n, struct err *err);
+int op_orders(struct store *base, int64_t worker, struct orders *orders, struct err *err);
+
+#endif

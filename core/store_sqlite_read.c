@@ -1,0 +1,269 @@
+/* Questions: nothing here writes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_sqlite_impl.h"
+
+static struct sqlite_store *self(struct store *base) {
+    return (struct sqlite_store *)base;
+}
+
+/* A macro, because a query's text must be one literal: its address is the key of its statement. */
+#define JOB_COLUMNS                                                                                \
+    "j.seq, j.id, j.queue, j.grp, j.run, j.state, j.cause, j.priority, j.tries, j.starts,"         \
+    " j.deaths, j.waits, j.cancel, j.run_at, j.created_at, j.updated_at, j.started_at,"            \
+    " j.finished_at, j.delay_ms, j.worker, j.exit_code, j.signal, j.error, p.name, p.kind,"        \
+    " p.command, p.env, p.cwd, p.stdin, p.stdin_path, p.retries, p.timeout_ms, p.kill_after_ms,"   \
+    " p.backoff, p.ok_codes, p.allow_failure, p.outputs, p.description, p.tags, p.meta, p.matrix," \
+    " (SELECT source FROM run WHERE run.id = j.run)"
+#define JOB_FROM " FROM job j JOIN spec p USING(seq) "
+
+static void read_job_row(sqlite3_stmt *st, struct job *j) {
+    j->seq = sqlite3_column_int64(st, 0);
+    j->id = col_text(st, 1);
+    j->queue = col_text(st, 2);
+    j->group = col_text(st, 3);
+    j->run = sqlite3_column_int64(st, 4);
+    j->state = (enum job_state)sqlite3_column_int(st, 5);
+    j->cause = (enum job_cause)sqlite3_column_int(st, 6);
+    j->priority = sqlite3_column_int(st, 7);
+    j->tries = sqlite3_column_int(st, 8);
+    j->starts = sqlite3_column_int64(st, 9);
+    j->deaths = sqlite3_column_int(st, 10);
+    j->waits = sqlite3_column_int(st, 11);
+    j->cancel = sqlite3_column_int(st, 12);
+    j->run_at = sqlite3_column_int64(st, 13);
+    j->created_at = sqlite3_column_int64(st, 14);
+    j->updated_at = sqlite3_column_int64(st, 15);
+    j->started_at = sqlite3_column_int64(st, 16);
+    j->finished_at = sqlite3_column_int64(st, 17);
+    j->delay_ms = sqlite3_column_int64(st, 18);
+    j->worker = sqlite3_column_int64(st, 19);
+    j->exit_code = sqlite3_column_int(st, 20);
+    j->signal = sqlite3_column_int(st, 21);
+    j->error = col_text(st, 22);
+}
+
+static void read_spec_row(sqlite3_stmt *st, struct job *j) {
+    j->name = col_text(st, 23);
+    j->kind = (enum job_kind)sqlite3_column_int(st, 24);
+    col_buf(st, 25, &j->command);
+    col_buf(st, 26, &j->env);
+    j->cwd = col_text(st, 27);
+    if (sqlite3_column_type(st, 28) != SQLITE_NULL)
+        buf_add(&j->stdin_text, "", 0);
+    col_buf(st, 28, &j->stdin_text);
+    j->stdin_path = col_text(st, 29);
+    j->retries = sqlite3_column_int(st, 30);
+    j->timeout_ms = sqlite3_column_int64(st, 31);
+    j->kill_after_ms = sqlite3_column_int64(st, 32);
+    j->backoff = col_text(st, 33);
+    col_buf(st, 34, &j->ok_codes);
+    j->allow_failure = sqlite3_column_int(st, 35);
+    col_buf(st, 36, &j->outputs);
+    j->description = col_text(st, 37);
+    j->tags = col_text(st, 38);
+    j->meta = col_text(st, 39);
+    j->matrix = col_text(st, 40);
+    j->source = col_text(st, 41);
+}
+
+static void read_job(sqlite3_stmt *st, struct job *out) {
+    *out = (struct job){0};
+    read_job_row(st, out);
+    read_spec_row(st, out);
+}
+
+int op_get(struct store *base, const char *id, int64_t seq, struct job *out, struct err *err) {
+    struct sqlite_store *s = self(base);
+    *out = (struct job){0};
+    sqlite3_stmt *st =
+        id ? q_open(s, err, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.id = ?", "t", id)
+           : q_open(s, err, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.seq = ?", "i", seq);
+    int rc = st ? q_row(s, st, err) : -1;
+    if (rc > 0) {
+        read_job(st, out);
+        q_end(st);
+    }
+    return rc;
+}
+
+/* ---- lists: pages by key, so that page 1,000 costs what page 1 costs ---- */
+
+/* Pending and failed jobs stand in the ready table (positive cursors) and in the time index
+ * (negative ones), the order in which they will run. */
+static sqlite3_stmt *list_ready(struct sqlite_store *s, const struct list_query *q,
+                                struct err *err) {
+    return q_open(s, err,
+                  "SELECT " JOB_COLUMNS " FROM ready r JOIN job j USING(seq) JOIN spec p USING(seq)"
+                  " WHERE j.state = ?1 AND (?2 = 0 OR (r.lane, r.rank, r.seq) >"
+                  " (SELECT lane, -priority, seq FROM job WHERE seq = ?2))"
+                  " ORDER BY r.lane, r.rank, r.seq LIMIT ?3",
+                  "iii", (int64_t)q->state, q->after, (int64_t)q->limit);
+}
+
+static sqlite3_stmt *list_timed(struct sqlite_store *s, const struct list_query *q, int64_t after,
+                                int limit, struct err *err) {
+    return q_open(s, err,
+                  "SELECT " JOB_COLUMNS " FROM timed t JOIN job j USING(seq) JOIN spec p USING(seq)"
+                  " WHERE j.state = ?1 AND (?2 = 0 OR (t.lane, t.run_at, t.seq) >"
+                  " (SELECT lane, run_at, seq FROM job WHERE seq = ?2))"
+                  " ORDER BY t.lane, t.run_at, t.seq LIMIT ?3",
+                  "iii", (int64_t)q->state, after, (int64_t)limit);
+}
+
+static sqlite3_stmt *list_run(struct sqlite_store *s, const struct list_query *q, struct err *err) {
+    return q_open(s, err,
+                  "SELECT " JOB_COLUMNS JOB_FROM
+                  "WHERE j.seq > max(?2, (SELECT first_seq - 1 FROM run WHERE id = ?1))"
+                  " AND j.seq <= (SELECT last_seq FROM run WHERE id = ?1)"
+                  " AND (?3 < 0 OR j.state = ?3) ORDER BY j.seq LIMIT ?4",
+                  "iiii", q->run, q->after, (int64_t)q->state, (int64_t)q->limit);
+}
+
+static sqlite3_stmt *list_newest(struct sqlite_store *s, const struct list_query *q,
+                                 struct err *err) {
+    int64_t before = q->after ? q->after : INT64_MAX, limit = q->limit;
+    if (q->state < 0)
+        return q_open(s, err,
+                      "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.seq < ? ORDER BY j.seq DESC LIMIT ?",
+                      "ii", before, limit);
+    if (q->state == JOB_PROCESSING)
+        return q_open(s, err,
+                      "SELECT " JOB_COLUMNS JOB_FROM
+                      "WHERE j.state = 2 AND j.seq < ? ORDER BY j.seq DESC LIMIT ?",
+                      "ii", before, limit);
+    return q_open(s, err,
+                  "SELECT " JOB_COLUMNS JOB_FROM
+                  "WHERE j.state = ? AND j.state NOT IN (1, 2) AND j.seq < ?"
+                  " ORDER BY j.seq DESC LIMIT ?",
+                  "iii", (int64_t)q->state, before, limit);
+}
+
+static int collect(struct sqlite_store *s, sqlite3_stmt *st, struct job *out, size_t *n,
+                   struct err *err) {
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0)
+        read_job(st, &out[(*n)++]);
+    return rc;
+}
+
+static int list_in_line(struct sqlite_store *s, const struct list_query *q, struct job *out,
+                        size_t *n, int64_t *next, struct err *err) {
+    int rc = 0;
+    if (q->after >= 0)
+        rc = collect(s, list_ready(s, q, err), out, n, err);
+    size_t ready = *n;
+    if (rc == 0 && *n < (size_t)q->limit)
+        rc = collect(s, list_timed(s, q, q->after < 0 ? -q->after : 0, q->limit - (int)*n, err),
+                     out, n, err);
+    if (*n == (size_t)q->limit)
+        *next = *n > ready || q->after < 0 ? -out[*n - 1].seq : out[*n - 1].seq;
+    return rc;
+}
+
+int op_list(struct store *base, const struct list_query *q, struct job *out, size_t *n,
+            int64_t *next, struct err *err) {
+    struct sqlite_store *s = self(base);
+    *n = 0;
+    *next = 0;
+    int rc;
+    if (!q->run && (q->state == JOB_PENDING || q->state == JOB_FAILED)) {
+        rc = list_in_line(s, q, out, n, next, err);
+    } else {
+        rc = collect(s, q->run ? list_run(s, q, err) : list_newest(s, q, err), out, n, err);
+        if (*n == (size_t)q->limit)
+            *next = out[*n - 1].seq;
+    }
+    if (rc < 0)
+        while (*n)
+            job_free(&out[--*n]);
+    return rc;
+}
+
+int op_counts(struct store *base, int64_t counts[JOB_STATES], struct err *err) {
+    struct sqlite_store *s = self(base);
+    memset(counts, 0, JOB_STATES * sizeof(*counts));
+    sqlite3_stmt *st = q_open(s, err, "SELECT state, sum(n) FROM counter GROUP BY state", "");
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0) {
+        int state = sqlite3_column_int(st, 0);
+        if (state >= 0 && state < JOB_STATES)
+            counts[state] = sqlite3_column_int64(st, 1);
+    }
+    return rc;
+}
+
+static struct attempt read_attempt(sqlite3_stmt *st) {
+    struct attempt a = {
+        .token = sqlite3_column_int64(st, 0),
+        .try_no = sqlite3_column_int(st, 1),
+        .worker_name = col_text(st, 2),
+        .error = col_text(st, 13),
+        .outcome = {.started_at = sqlite3_column_int64(st, 3),
+                    .finished_at = sqlite3_column_int64(st, 4),
+                    .duration_ms = sqlite3_column_int64(st, 5),
+                    .cause = (enum job_cause)sqlite3_column_int(st, 6),
+                    .exit_code = sqlite3_column_int(st, 7),
+                    .signal = sqlite3_column_int(st, 8),
+                    .cpu_ms = sqlite3_column_int64(st, 9),
+                    .max_rss_kb = sqlite3_column_int64(st, 10),
+                    .output_total = sqlite3_column_int64(st, 11),
+                    .incomplete = sqlite3_column_int(st, 12)},
+    };
+    a.outcome.error = a.error;
+    return a;
+}
+
+int op_attempts(struct store *base, int64_t seq, struct attempt **out, size_t *n, struct err *err) {
+    struct sqlite_store *s = self(base);
+    struct attempt *list = NULL;
+    *n = 0;
+    sqlite3_stmt *st = q_open(s, err,
+                              "SELECT token, try_no, worker, started_at, finished_at, duration_ms,"
+                              " cause, exit_code, signal, cpu_ms, max_rss_kb, output_total,"
+                              " incomplete, error FROM attempt WHERE job = ? ORDER BY token",
+                              "i", seq);
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0) {
+        list = xrealloc(list, (*n + 1) * sizeof(*list));
+        list[*n] = read_attempt(st);
+        list[*n].outcome.error = list[*n].error;
+        (*n)++;
+    }
+    *out = list;
+    return rc;
+}
+
+int op_output_next(struct store *base, int64_t seq, int64_t token, struct chunk *out,
+                   struct err *err) {
+    struct sqlite_store *s = self(base);
+    sqlite3_stmt *st =
+        q_open(s, err,
+               "SELECT at_byte, stream, at, data FROM output"
+               " WHERE job = ? AND token = ? AND at_byte >= ? ORDER BY at_byte LIMIT 1",
+               "iii", seq, token, out->offset);
+    int rc = st ? q_row(s, st, err) : -1;
+    if (rc <= 0)
+        return rc;
+    size_t len = (size_t)sqlite3_column_bytes(st, 3);
+    *out = (struct chunk){.offset = sqlite3_column_int64(st, 0),
+                          .stream = sqlite3_column_int(st, 1),
+                          .at = sqlite3_column_int64(st, 2),
+                          .data = {col_text(st, 3), len}};
+    q_end(st);
+    return 1;
+}
+
+int op_values(struct store *base, int64_t seq, struct buf *out, struct err *err) {
+    struct sqlite_store *s = self(base);
+    sqlite3_stmt *st = q_open(
+        s, err, "SELECT '=' || key || '=', value FROM value WHERE job = ? ORDER BY key", "i", seq);
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0) {
+        col_buf(st, 0, out);
+        col_buf(st, 1, out);
+        buf_add(out, "", 1);
+    }
+    return rc;
+}

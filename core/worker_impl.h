@@ -1,0 +1,127 @@
+/* Inside of the worker: shared by worker*.c, included by nothing else. */
+#ifndef QUEUECTL_WORKER_IMPL_H
+#define QUEUECTL_WORKER_IMPL_H
+
+#include "guardian.h"
+#include "lease.h"
+#include "loop.h"
+#include "output.h"
+#include "worker.h"
+
+struct worker;
+
+enum slot_state {
+    SLOT_FREE,
+    SLOT_RUNNING,  /* the job's leader lives */
+    SLOT_DRAINING, /* it has ended; something still holds its output */
+    SLOT_ENDING,   /* the guardian is killing what is left of its tree */
+    SLOT_DONE,     /* over, and not recorded yet */
+    SLOT_STATES
+};
+enum slot_event {
+    SLOT_EV_EXIT,  /* the leader ended, and nothing is left of the tree */
+    SLOT_EV_LEFT,  /* the leader ended, and left something behind */
+    SLOT_EV_EOF,   /* the last of the job's pipes is closed */
+    SLOT_EV_GRACE, /* time to let go of the pipes is over */
+    SLOT_EV_GONE,  /* nothing is left of the tree */
+    SLOT_EV_LOST,  /* the guardian died, and the tree with it */
+    SLOT_EVENTS
+};
+
+enum slot_pipe { PIPE_OUT, PIPE_ERR, PIPE_CHANNEL, SLOT_PIPES };
+
+struct slot_stream {
+    struct watch watch; /* watch.fd: our end, -1 when closed */
+    struct slot *slot;
+    int stream; /* 1 stdout, 2 stderr, 0 channel of a Lua job */
+};
+
+/* What a Lua job said with its last message. */
+struct lua_result {
+    enum { LUA_NO_RESULT, LUA_OK, LUA_FAIL, LUA_FATAL, LUA_SNOOZE } kind;
+    char *text;
+    int64_t snooze_ms;
+};
+
+struct slot {
+    struct worker *worker;
+    uint32_t number;
+    enum slot_state state;
+    struct job job;
+    struct slot_stream streams[SLOT_PIPES];
+    struct output output;
+    struct buf channel; /* bytes of the channel, up to the next whole message */
+    struct buf values;  /* packed =KEY=VALUE: outputs the job gave */
+    struct lua_result lua;
+    struct timer grace;
+    int64_t grace_until_us; /* the hard end of it */
+    struct guardian_event exit;
+    int64_t ended_at;  /* wall */
+    char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
+    char *failure;     /* why it could not be started, NULL: it was */
+    int failure_code;  /* exit code a shell would give: 126, 127; -1 */
+    bool interrupted;  /* stopped because the worker stops */
+    bool cancelled;    /* somebody cancelled it */
+    bool incomplete;   /* output may be */
+    bool lost;         /* the guardian died */
+};
+
+enum worker_mode { MODE_WORK, MODE_DRAIN, MODE_STOP };
+
+struct worker {
+    const struct worker_options *options;
+    struct loop *loop;
+    struct store *store;
+    char *store_path; /* absolute */
+    struct lease lease;
+    struct guardian guardian;
+    struct watch guardian_watch, notify_watch, report_watch;
+    struct timer retry, due, flush, backstop;
+    struct slot *slots;
+    int busy; /* slots not free */
+    enum worker_mode mode;
+    bool tick_due;   /* something is to be written or claimed */
+    bool claim_due;  /* there may be ready work */
+    bool wait_alone; /* the head of the line must run alone: let the slots run empty */
+    bool flush_due, orders_due, recover_due, beat_due;
+    bool storing_failed; /* said so already */
+    int64_t beat_at_ms;
+    int64_t run_left; /* unfinished jobs of the run, -1 unknown */
+    uint64_t marks;   /* attempts started: makes each one's mark unique */
+    struct report report;
+    char *source_hash; /* the last jobs file a Lua job came from */
+    struct buf source;
+    bool finished; /* leave the loop */
+    int rc;
+    struct err err;
+};
+
+/* --- worker_slot.c --- */
+void slot_init(struct slot *s, struct worker *w, uint32_t number);
+/* Take the job (now the slot's) and start it. A job that cannot be started is SLOT_DONE at once. */
+void slot_start(struct slot *s, struct job *job);
+void slot_event(struct slot *s, enum slot_event event);
+void slot_cancel(struct slot *s, bool interrupted);
+void slot_free(struct slot *s);
+
+/* --- worker_start.c: what a job is started with --- */
+int start_job(struct slot *s, struct err *err);
+
+/* --- worker_channel.c: what a job tells beside its output --- */
+void channel_read(struct slot *s);
+/* $QUEUECTL_OUTPUT, and whether all that was promised is there: *missing says what is not (yours).
+ */
+void channel_collect(struct slot *s, char **missing);
+
+/* --- worker_outcome.c --- */
+/* *text owns outcome.error: yours to free. */
+struct outcome slot_outcome(struct slot *s, char **text);
+double decision_random(const struct job *j);
+
+/* --- worker.c --- */
+void worker_stop(struct worker *w, enum worker_mode mode);
+
+/* --- worker_tick.c: everything that touches the store --- */
+int worker_tick(struct worker *w);
+
+#endif

@@ -1,0 +1,167 @@
+/* How an attempt ended, in the words people will read. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decide.h"
+#include "spawn.h"
+#include "worker_impl.h"
+
+enum { ERROR_MAX = 1024 };
+
+/* The last lines of stderr, from the beginning of a line where there is one. */
+static void add_stderr(const struct slot *s, struct buf *b) {
+    const char *p = s->output.error_tail;
+    size_t len = s->output.error_len, room = ERROR_MAX - 64 - (b->len < 800 ? b->len : 800);
+    while (len && (p[len - 1] == '\n' || p[len - 1] == '\r'))
+        len--;
+    if (len > room) {
+        p += len - room;
+        len = room;
+        const char *newline = memchr(p, '\n', len);
+        if (newline && (size_t)(newline - p) + 1 < len) {
+            len -= (size_t)(newline - p) + 1;
+            p = newline + 1;
+        }
+    }
+    if (!len)
+        return;
+    buf_str(b, ": ");
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_len(p + i, len - i);
+        bool bad = n == 0 || ((unsigned char)p[i] < 0x20 && p[i] != '\n' && p[i] != '\t');
+        buf_add(b, bad ? "?" : p + i, bad ? 1 : n);
+        i += n ? n : 1;
+    }
+}
+
+static void say_exit(const struct slot *s, struct outcome *o, struct buf *b) {
+    if (o->cause == CAUSE_SIGNAL)
+        buf_printf(b, "killed by signal %d (%s)", o->signal, sigabbrev_np(o->signal));
+    else
+        buf_printf(b, "exit %d", o->exit_code);
+    add_stderr(s, b);
+}
+
+static void say_timeout(const struct slot *s, struct buf *b) {
+    buf_printf(b, "timed out after %.10g s%s", (double)s->job.timeout_ms / 1000,
+               s->exit.killed ? ", killed" : "");
+    add_stderr(s, b);
+}
+
+static void lua_outcome(const struct slot *s, struct outcome *o, struct buf *b) {
+    const char *text = s->lua.text ? s->lua.text : "";
+    switch (s->lua.kind) {
+    case LUA_OK:
+        o->cause = CAUSE_EXIT;
+        o->exit_code = 0;
+        return;
+    case LUA_FAIL:
+    case LUA_FATAL:
+        o->cause = CAUSE_LUA;
+        buf_str(b, text);
+        return;
+    case LUA_SNOOZE:
+        o->cause = CAUSE_SNOOZE;
+        buf_printf(b, "snoozed%s%s", *text ? ": " : "", text);
+        return;
+    case LUA_NO_RESULT:
+        break;
+    }
+    if (o->signal >= 0) {
+        o->cause = CAUSE_SIGNAL;
+        buf_printf(b, "the Lua process was killed by signal %d (%s)", o->signal,
+                   sigabbrev_np(o->signal));
+    } else {
+        o->cause = CAUSE_LUA;
+        buf_printf(b,
+                   "the function ended its process with exit code %d instead of returning"
+                   " (os.exit?)",
+                   o->exit_code);
+    }
+    add_stderr(s, b);
+}
+
+static void spawn_outcome(const struct slot *s, struct outcome *o, struct buf *b) {
+    o->cause = CAUSE_SPAWN;
+    o->exit_code = s->failure_code;
+    buf_printf(b, "could not start: %s", s->failure);
+}
+
+/* The machine was short of processes, memory or descriptors: not the job's fault. */
+static bool is_shortage(const struct slot *s) {
+    return s->failure && s->exit.stage == SPAWN_FORK &&
+           (s->exit.error == EAGAIN || s->exit.error == ENOMEM || s->exit.error == EMFILE);
+}
+
+static void choose_cause(struct slot *s, struct outcome *o, struct buf *b) {
+    o->exit_code = s->exit.exit_code;
+    o->signal = s->exit.signal;
+    if (s->lost) {
+        o->cause = CAUSE_WORKER_LOST;
+        o->exit_code = o->signal = -1;
+        buf_printf(b, "the guardian process died while this ran (%d of %d times)",
+                   s->job.deaths + 1, DEATHS_MAX);
+    } else if (is_shortage(s)) {
+        o->cause = CAUSE_INTERRUPTED;
+        buf_printf(b, "could not start: %s; trying again", s->failure);
+    } else if (s->failure) {
+        spawn_outcome(s, o, b);
+    } else if (s->cancelled) {
+        o->cause = CAUSE_CANCELLED;
+        buf_str(b, "cancelled while it ran");
+    } else if (s->interrupted) {
+        o->cause = CAUSE_INTERRUPTED;
+        buf_str(b, "interrupted: the worker was stopped");
+    } else if (s->exit.timed_out) {
+        o->cause = CAUSE_TIMEOUT;
+        say_timeout(s, b);
+    } else if (s->job.kind == JOB_LUA) {
+        lua_outcome(s, o, b);
+    } else {
+        o->cause = s->exit.signal >= 0 ? CAUSE_SIGNAL : CAUSE_EXIT;
+        if (!outcome_is_success(&s->job, o))
+            say_exit(s, o, b);
+    }
+}
+
+struct outcome slot_outcome(struct slot *s, char **text) {
+    struct outcome o = {.started_at = s->job.started_at,
+                        .finished_at = s->ended_at,
+                        .duration_ms = s->exit.duration_ms,
+                        .cpu_ms = s->exit.cpu_ms,
+                        .max_rss_kb = s->exit.max_rss_kb,
+                        .output_total = s->output.total,
+                        .incomplete = s->incomplete};
+    struct buf b = {0};
+    choose_cause(s, &o, &b);
+    char *missing = NULL;
+    if (outcome_is_success(&s->job, &o))
+        channel_collect(s, &missing);
+    if (missing) {
+        o.cause = CAUSE_OUTPUTS;
+        buf_str(&b, missing);
+        free(missing);
+    }
+    if (b.len > ERROR_MAX) {
+        size_t cut = ERROR_MAX;
+        while (cut && ((unsigned char)b.data[cut] & 0xc0) == 0x80)
+            cut--;
+        b.data[cut] = '\0';
+    }
+    *text = b.data;
+    o.error = b.len ? b.data : NULL;
+    return o;
+}
+
+/* Equal jobs and attempts draw equal numbers, so that a decision can be repeated (splitmix64). */
+double decision_random(const struct job *j) {
+    uint64_t x = 14695981039346656037ULL;
+    for (const char *p = j->id; *p; p++)
+        x = (x ^ (unsigned char)*p) * 1099511628211ULL;
+    x += (uint64_t)j->starts * 0x9e3779b97f4a7c15ULL;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+    x ^= x >> 31;
+    return (double)(x >> 11) / 9007199254740992.0;
+}

@@ -1,0 +1,232 @@
+/* What a job is started with: pipes, environment, standard input, and the request itself. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "command.h"
+#include "pack.h"
+#include "spawn.h"
+#include "worker_impl.h"
+
+/* Descriptors the job gets, in order: 0 1 2, and for Lua 3 (its text) and 4 (its channel). */
+struct job_fds {
+    int fds[GUARDIAN_FDS];
+    int n;
+};
+
+static void set_env(struct buf *env, const char *name, const char *value) {
+    char *entry = xasprintf("%s=%s", name, value);
+    pack_add(env, PACK_TEXT, entry);
+    free(entry);
+}
+
+static void set_env_number(struct buf *env, const char *name, int64_t value) {
+    char text[32];
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    set_env(env, name, text);
+}
+
+static void job_env(struct slot *s, const char *mark, struct buf *env) {
+    const struct job *j = &s->job;
+    buf_add(env, j->env.data, j->env.len);
+    set_env(env, "QUEUECTL_JOB_ID", j->id);
+    set_env(env, "QUEUECTL_JOB_NAME", j->name ? j->name : "");
+    if (j->run)
+        set_env_number(env, "QUEUECTL_RUN", j->run);
+    set_env_number(env, "QUEUECTL_ATTEMPT", j->tries);
+    set_env_number(env, "QUEUECTL_TOKEN", j->starts);
+    set_env(env, "QUEUECTL_STORE", s->worker->store_path);
+    pack_add(env, PACK_TEXT, mark);
+    if (s->output_path)
+        set_env(env, "QUEUECTL_OUTPUT", s->output_path);
+}
+
+/* ---- standard input ---- */
+
+static int memory_file(const char *name, struct err *err) {
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0)
+        err_set(err, ERR_FAILED, "memfd_create: %s", strerror(errno));
+    return fd;
+}
+
+static int write_all(int fd, const char *data, size_t len, struct err *err) {
+    while (len) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0)
+            return err_set(err, ERR_FAILED, "write: %s", strerror(errno));
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int stdin_from_file(const struct job *j, struct err *err) {
+    char *path = j->stdin_path[0] == '/' || !j->cwd ? xstrdup(j->stdin_path)
+                                                    : xasprintf("%s/%s", j->cwd, j->stdin_path);
+    /* A FIFO without a writer would block us. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        err_set(err, ERR_FAILED, "stdin: %s: %s", path, strerror(errno));
+    else
+        fcntl(fd, F_SETFL, 0);
+    free(path);
+    return fd;
+}
+
+static int open_stdin(const struct job *j, struct err *err) {
+    if (j->stdin_path)
+        return stdin_from_file(j, err);
+    if (!j->stdin_text.len) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? err_set(err, ERR_FAILED, "/dev/null: %s", strerror(errno)) : fd;
+    }
+    int fd = memory_file("stdin", err);
+    if (fd >= 0 && (write_all(fd, j->stdin_text.data, j->stdin_text.len, err) < 0 ||
+                    lseek(fd, 0, SEEK_SET) < 0))
+        fd_close(&fd);
+    return fd;
+}
+
+/* ---- Lua jobs: the text of the jobs file, with a head of packed facts ---- */
+
+static int load_source(struct worker *w, const struct job *j, struct err *err) {
+    if (w->source_hash && j->source && strcmp(w->source_hash, j->source) == 0)
+        return 0;
+    struct run run = {0};
+    int rc = w->store->ops->run_get(w->store, j->run, NULL, &run, err);
+    if (rc == 0)
+        rc = err_set(err, ERR_CORRUPT, "its jobs file is not in the store");
+    if (rc > 0) {
+        free(w->source_hash);
+        w->source_hash = xstrdup(run.hash);
+        buf_free(&w->source);
+        pack_add(&w->source, PACK_TEXT, run.path);
+        buf_add(&w->source, run.text, strlen(run.text));
+    }
+    run_free(&run);
+    return rc < 0 ? -1 : 0;
+}
+
+static int lua_text(struct slot *s, struct err *err) {
+    struct worker *w = s->worker;
+    const struct job *j = &s->job;
+    if (load_source(w, j, err) < 0)
+        return -1;
+    int fd = memory_file("jobs.lua", err);
+    if (fd < 0)
+        return -1;
+    struct buf head = {0};
+    char deadline[32];
+    int64_t at = j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0;
+    snprintf(deadline, sizeof(deadline), "%" PRId64, at);
+    pack_add(&head, PACK_TEXT, j->name ? j->name : "");
+    pack_add(&head, PACK_TEXT, j->matrix ? j->matrix : "");
+    pack_add(&head, PACK_TEXT, deadline);
+    if (write_all(fd, head.data, head.len, err) < 0 ||
+        write_all(fd, w->source.data, w->source.len, err) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        fd_close(&fd);
+    buf_free(&head);
+    return fd;
+}
+
+/* ---- pipes ---- */
+
+static int open_pipe(struct slot_stream *st, int *child_end, struct err *err) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_set(err, ERR_FAILED, "pipe: %s", strerror(errno));
+    fcntl(ends[0], F_SETFL, O_NONBLOCK); /* our end only: the job's must block as usual */
+    st->watch.fd = ends[0];
+    *child_end = ends[1];
+    return loop_watch(st->slot->worker->loop, &st->watch, EPOLLIN, err);
+}
+
+static int open_fds(struct slot *s, struct job_fds *f, struct err *err) {
+    f->n = s->job.kind == JOB_LUA ? 5 : 3;
+    f->fds[0] = open_stdin(&s->job, err);
+    if (f->fds[0] < 0 || open_pipe(&s->streams[PIPE_OUT], &f->fds[1], err) < 0 ||
+        open_pipe(&s->streams[PIPE_ERR], &f->fds[2], err) < 0)
+        return -1;
+    if (s->job.kind != JOB_LUA)
+        return 0;
+    f->fds[3] = lua_text(s, err);
+    return f->fds[3] < 0 ? -1 : open_pipe(&s->streams[PIPE_CHANNEL], &f->fds[4], err);
+}
+
+static int make_output_file(struct slot *s, struct err *err) {
+    if (!s->job.outputs.len || s->job.kind == JOB_LUA)
+        return 0;
+    s->output_path = lease_output_path(s->worker->store, s->worker->lease.uid, (int)s->number);
+    int fd = open(s->output_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, ERR_FAILED, "%s: %s", s->output_path, strerror(errno));
+    fd_close(&fd);
+    return 0;
+}
+
+/* ---- the request ---- */
+
+static void job_argv(const struct job *j, struct buf *argv, struct guardian_texts *t) {
+    switch (j->kind) {
+    case JOB_LUA:
+        pack_add(argv, PACK_TEXT, spawn_self);
+        pack_add(argv, PACK_TEXT, "--lua-job");
+        break;
+    case JOB_ARGV:
+        buf_add(argv, j->command.data, j->command.len);
+        break;
+    default:
+        command_words(j->command.data, j->command.len, argv);
+        /* with the closing NUL, which buf keeps behind the text */
+        t->shell.data = j->command.data;
+        t->shell.len = j->command.len + 1;
+    }
+    t->argv.data = argv->data;
+    t->argv.len = argv->len;
+}
+
+static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
+    const struct job *j = &s->job;
+    struct worker *w = s->worker;
+    struct buf argv = {0}, env = {0};
+    char mark[80];
+    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, ++w->marks);
+    job_env(s, mark, &env);
+    struct guardian_request r = {.type = GUARD_SPAWN,
+                                 .slot = s->number,
+                                 .timeout_ms = j->timeout_ms,
+                                 .kill_after_ms = j->kill_after_ms};
+    struct guardian_texts t = {.env = {env.data, env.len}, .mark = {mark, strlen(mark) + 1}};
+    if (j->cwd)
+        t.cwd = (struct bytes_view){j->cwd, strlen(j->cwd) + 1};
+    job_argv(j, &argv, &t);
+    int rc = guardian_send(&w->guardian, &r, &t, f->fds, f->n);
+    if (rc < 0 && errno == EMSGSIZE)
+        err_set(err, ERR_FAILED, "command and environment are too long together");
+    else if (rc < 0)
+        rc = 0; /* the guardian is gone: SLOT_EV_LOST will come for this slot */
+    buf_free(&argv);
+    buf_free(&env);
+    return rc;
+}
+
+int start_job(struct slot *s, struct err *err) {
+    struct job_fds f = {.fds = {-1, -1, -1, -1, -1}};
+    int rc;
+    if (s->job.error) /* a value it needs is missing: claim said so */
+        rc = err_set(err, ERR_FAILED, "%s", s->job.error);
+    else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0)
+        rc = send_request(s, &f, err);
+    for (int i = 0; i < GUARDIAN_FDS; i++)
+        fd_close(&f.fds[i]);
+    return rc;
+}

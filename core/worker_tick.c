@@ -1,0 +1,333 @@
+/* Everything of the worker that touches the store. One tick is one transaction: record what has
+ * ended, store new output, take new jobs; the jobs are started after its commit. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "decide.h"
+#include "pack.h"
+#include "worker_impl.h"
+
+enum {
+    BUSY_RETRY_US = 3000,
+    FULL_RETRY_US = 1000000,
+    REPORT_HIGH = 256 * 1024, /* a reader this far behind stops the taking of jobs */
+    CHECKPOINT_TICKS = 400,
+    CHECKPOINT_BYTES = 4 << 20,
+};
+
+/* An ended job on its way into the store. */
+struct record {
+    struct slot *slot;
+    struct outcome outcome;
+    struct decision decision;
+    char *text; /* owns outcome.error */
+    bool stale;
+};
+
+struct tick {
+    struct record *records;
+    size_t records_len;
+    struct job *jobs;
+    size_t jobs_len;
+    int64_t next_due;
+    bool stored_output;
+};
+
+static bool may_claim(const struct worker *w) {
+    return w->claim_due && w->mode == MODE_WORK && w->report.pending.len < REPORT_HIGH;
+}
+
+static int ended_slots(const struct worker *w) {
+    int n = 0;
+    for (int i = 0; i < w->options->slots; i++)
+        n += w->slots[i].state == SLOT_DONE;
+    return n;
+}
+
+/* ---- inside the transaction ---- */
+
+static int store_output(struct worker *w, struct slot *s, struct err *err) {
+    if (!s->output.pieces_len)
+        return 0;
+    struct chunk *chunks;
+    size_t n = output_unstored(&s->output, &chunks);
+    int rc = w->store->ops->output_add(w->store, &s->job, chunks, n, s->output.total, err);
+    free(chunks);
+    return rc;
+}
+
+static int store_values(struct worker *w, const struct slot *s, struct err *err) {
+    size_t pos = 0;
+    for (const char *e; (e = pack_next(s->values.data, s->values.len, &pos));) {
+        size_t len = strcspn(e + 1, "=");
+        char *key = xmemdup0(e + 1, len);
+        const char *value = e + 1 + len + 1;
+        int rc = w->store->ops->value_set(w->store, s->job.seq, key,
+                                          (struct bytes){value, strlen(value)}, err);
+        free(key);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static struct decision decision_for(const struct slot *s, const struct outcome *o) {
+    int64_t wait = o->cause == CAUSE_SNOOZE ? s->lua.snooze_ms : s->failure ? 1000 : 0;
+    struct decision d = decide(&s->job, o, wait, decision_random(&s->job));
+    if (o->cause == CAUSE_LUA && s->lua.kind == LUA_FATAL)
+        d = (struct decision){.state = JOB_DEAD};
+    return d;
+}
+
+static int record_one(struct worker *w, struct record *r, struct err *err) {
+    struct slot *s = r->slot;
+    int rc = w->store->ops->finish(w->store, &s->job, &r->outcome, &r->decision, err);
+    r->stale = rc == 0;
+    if (rc <= 0)
+        return rc;
+    if (store_output(w, s, err) < 0)
+        return -1;
+    return r->decision.state == JOB_COMPLETED ? store_values(w, s, err) : 0;
+}
+
+static int record_all(struct worker *w, struct tick *t, struct err *err) {
+    for (size_t i = 0; i < t->records_len; i++)
+        if (record_one(w, &t->records[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int store_running(struct worker *w, struct tick *t, struct err *err) {
+    if (!w->flush_due)
+        return 0;
+    t->stored_output = true;
+    for (int i = 0; i < w->options->slots; i++) {
+        struct slot *s = &w->slots[i];
+        if (s->state != SLOT_FREE && s->state != SLOT_DONE && store_output(w, s, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int claim(struct worker *w, struct tick *t, struct err *err) {
+    int64_t now = clock_wall_ms();
+    int free_slots = w->options->slots - w->busy + (int)t->records_len;
+    bool idle = free_slots == w->options->slots;
+    if (!may_claim(w) || free_slots == 0 || (w->wait_alone && !idle))
+        return 0;
+    struct claim_query q = {.lane = w->options->lane,
+                            .worker = w->lease.worker,
+                            .now = now,
+                            .max = free_slots,
+                            .idle = idle};
+    bool alone = false;
+    t->jobs = xcalloc((size_t)free_slots, sizeof(*t->jobs));
+    if (w->store->ops->promote(w->store, q.lane, now, &t->next_due, err) < 0 ||
+        w->store->ops->claim(w->store, &q, t->jobs, &t->jobs_len, &alone, err) < 0)
+        return -1;
+    w->wait_alone = alone;
+    w->claim_due =
+        alone || t->jobs_len == (size_t)free_slots || (t->next_due && t->next_due <= now);
+    return 0;
+}
+
+static int beat(struct worker *w, struct err *err) {
+    if (!w->beat_due)
+        return 0;
+    return w->store->ops->worker_beat(w->store, w->lease.worker, err);
+}
+
+static int transact(struct worker *w, struct tick *t, struct err *err) {
+    struct store *s = w->store;
+    if (s->ops->begin(s, err) < 0)
+        return -1;
+    int rc = record_all(w, t, err);
+    if (rc == 0)
+        rc = store_running(w, t, err);
+    if (rc == 0)
+        rc = claim(w, t, err);
+    if (rc == 0)
+        rc = beat(w, err);
+    if (rc == 0 && w->options->lane && t->records_len)
+        rc = s->ops->run_left(s, w->options->lane, &w->run_left, err);
+    if (rc < 0) {
+        s->ops->rollback(s);
+        return -1;
+    }
+    return s->ops->commit(s, err);
+}
+
+/* ---- after it ---- */
+
+static const char *event_name(const struct record *r) {
+    if (r->stale)
+        return "stale";
+    if (r->decision.state != JOB_PENDING)
+        return job_state_names[r->decision.state];
+    if (r->outcome.cause == CAUSE_SNOOZE)
+        return "snoozed";
+    return r->outcome.cause == CAUSE_INTERRUPTED ? "handed back" : "recovered";
+}
+
+static void report_record(struct worker *w, const struct record *r) {
+    report_emit(&w->report, &(struct report_event){.what = event_name(r),
+                                                   .job = &r->slot->job,
+                                                   .outcome = &r->outcome,
+                                                   .decision = &r->decision,
+                                                   .fraction = -1,
+                                                   .left = w->run_left});
+}
+
+static void start_claimed(struct worker *w, struct tick *t) {
+    int at = 0;
+    for (size_t i = 0; i < t->jobs_len; i++) {
+        while (w->slots[at].state != SLOT_FREE)
+            at++;
+        slot_start(&w->slots[at], &t->jobs[i]);
+    }
+    t->jobs_len = 0;
+}
+
+static void wake_when_due(struct worker *w, int64_t next_due) {
+    loop_timer_stop(w->loop, &w->due);
+    if (next_due)
+        loop_timer(w->loop, &w->due, (next_due - clock_wall_ms()) * 1000);
+}
+
+static void committed(struct worker *w, struct tick *t) {
+    w->storing_failed = false;
+    for (size_t i = 0; i < t->records_len; i++) {
+        report_record(w, &t->records[i]);
+        slot_free(t->records[i].slot);
+        w->claim_due = true; /* dependants may be ready */
+    }
+    for (int i = 0; t->stored_output && i < w->options->slots; i++)
+        output_stored(&w->slots[i].output);
+    if (t->jobs)
+        wake_when_due(w, t->next_due);
+    start_claimed(w, t);
+    w->flush_due = w->flush_due && !t->stored_output;
+    w->beat_due = false;
+    static unsigned ticks;
+    if (++ticks % CHECKPOINT_TICKS == 0)
+        w->store->ops->checkpoint(w->store, CHECKPOINT_BYTES);
+    /* Our own commit rang the bell; what else rang while it did shows in the data version. */
+    w->store->ops->notify_drain(w->store);
+    if (w->store->ops->changed(w->store))
+        w->claim_due = w->orders_due = true;
+    w->tick_due = may_claim(w) && w->busy < w->options->slots && !w->wait_alone;
+}
+
+/* Nothing was stored: keep everything and say when to try again. */
+static int failed(struct worker *w, struct tick *t, struct err *err) {
+    while (t->jobs_len)
+        job_free(&t->jobs[--t->jobs_len]);
+    w->claim_due = true;
+    w->tick_due = false;
+    if (err->code == ERR_BUSY) {
+        loop_timer(w->loop, &w->retry, BUSY_RETRY_US);
+        return 0;
+    }
+    if (err->code != ERR_STORE) {
+        w->err = *err;
+        return -1;
+    }
+    if (!w->storing_failed)
+        report_emit(
+            &w->report,
+            &(struct report_event){.what = "store", .text = err->text, .fraction = -1, .left = -1});
+    w->storing_failed = true;
+    loop_timer(w->loop, &w->retry, FULL_RETRY_US);
+    return 0;
+}
+
+static void collect_records(struct worker *w, struct tick *t) {
+    t->records = xcalloc((size_t)ended_slots(w), sizeof(*t->records));
+    for (int i = 0; i < w->options->slots; i++) {
+        struct slot *s = &w->slots[i];
+        if (s->state != SLOT_DONE)
+            continue;
+        struct record *r = &t->records[t->records_len++];
+        r->slot = s;
+        r->outcome = slot_outcome(s, &r->text);
+        r->decision = decision_for(s, &r->outcome);
+    }
+}
+
+/* ---- orders and the dead ---- */
+
+static struct slot *slot_of(struct worker *w, int64_t seq) {
+    for (int i = 0; i < w->options->slots; i++)
+        if (w->slots[i].state != SLOT_FREE && w->slots[i].job.seq == seq)
+            return &w->slots[i];
+    return NULL;
+}
+
+static int follow_orders(struct worker *w, struct err *err) {
+    struct orders o = {.max = (size_t)w->options->slots};
+    o.cancel = xcalloc(o.max, sizeof(*o.cancel));
+    int rc = w->store->ops->orders(w->store, w->lease.worker, &o, err);
+    for (size_t i = 0; rc == 0 && i < o.n; i++) {
+        struct slot *s = slot_of(w, o.cancel[i]);
+        if (s && !s->cancelled)
+            slot_cancel(s, false);
+    }
+    free(o.cancel);
+    if (rc == 0 && o.stop != STOP_NONE)
+        worker_stop(w, o.stop == STOP_NOW ? MODE_STOP : MODE_DRAIN);
+    return rc;
+}
+
+/* Reading may meet a lock too, rarely: later then. */
+static int settle(struct worker *w) {
+    struct err err = {0};
+    size_t n = 0;
+    if (w->orders_due && follow_orders(w, &err) == 0)
+        w->orders_due = false;
+    if (w->recover_due && lease_recover(w->store, w->lease.worker, &n, &err) == 0)
+        w->recover_due = false;
+    if (n) {
+        w->claim_due = w->tick_due = true;
+        char text[64];
+        snprintf(text, sizeof(text), "%zu job%s of a dead worker", n, n == 1 ? "" : "s");
+        report_emit(&w->report, &(struct report_event){
+                                    .what = "recovered", .text = text, .fraction = -1, .left = -1});
+    }
+    if (err.code == ERR_NONE || err.code == ERR_BUSY || err.code == ERR_STORE) {
+        if (err.code != ERR_NONE)
+            loop_timer(w->loop, &w->retry, BUSY_RETRY_US);
+        return 0;
+    }
+    w->err = err;
+    return -1;
+}
+
+static bool has_to_write(const struct worker *w) {
+    return ended_slots(w) || w->flush_due || w->beat_due ||
+           (may_claim(w) && w->busy < w->options->slots);
+}
+
+int worker_tick(struct worker *w) {
+    if ((w->orders_due || w->recover_due) && settle(w) < 0)
+        return -1;
+    if (!w->tick_due || w->retry.due.pos)
+        return 0;
+    w->tick_due = false;
+    if (!has_to_write(w))
+        return 0;
+    struct tick t = {0};
+    struct err err = {0};
+    collect_records(w, &t);
+    int rc = transact(w, &t, &err);
+    if (rc == 0)
+        committed(w, &t);
+    else
+        rc = failed(w, &t, &err);
+    for (size_t i = 0; i < t.records_len; i++)
+        free(t.records[i].text);
+    free(t.records);
+    free(t.jobs);
+    return rc;
+}
