@@ -61,6 +61,29 @@ static void preload(lua_State *L, const char *name, lua_CFunction open) {
     lua_pop(L, 2);                  //
 }
 
+/* Modules are never looked for in the current folder: `queuectl status` in a strange one must not
+ * run what lies there. */
+static void drop_relative_paths(lua_State *L, const char *field) {
+    lua_getglobal(L, "package"); // package
+    lua_getfield(L, -1, field);  // package path
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    bool first = true;
+    for (const char *p = lua_tostring(L, -1); *p;) {
+        size_t len = strcspn(p, ";");
+        if (*p == '/') {
+            if (!first)
+                luaL_addchar(&b, ';');
+            luaL_addlstring(&b, p, len);
+            first = false;
+        }
+        p += len + (p[len] == ';');
+    }
+    luaL_pushresult(&b);        // package path new
+    lua_setfield(L, -3, field); // package path
+    lua_pop(L, 2);              //
+}
+
 /* Embedded modules come first, so that no file on a path can stand in for one. */
 static void add_loader(lua_State *L) {
     lua_getglobal(L, "package");    // package
@@ -79,6 +102,8 @@ static int l_open(lua_State *L) {
     preload(L, "cjson", luaopen_cjson);
     preload(L, "queuectl.core", script_open_core);
     preload(L, "queuectl.host", script_open_host);
+    drop_relative_paths(L, "path");
+    drop_relative_paths(L, "cpath");
     add_loader(L);
     return 0;
 }

@@ -217,10 +217,10 @@ static int read_text(struct buf *text, struct err *err) {
     return file_read(path, TEXT_MAX, text, err);
 }
 
-/* Calls queuectl.lua_job.start(host, { name, matrix, deadline, path, text }). */
+/* Calls queuectl.lua_job_main.start(host, { name, deadline, path, text }). */
 static int run(lua_State *L, const struct buf *text, struct err *err) {
-    static const char *const names[] = {"name", "matrix", "deadline", "path"};
-    if (script_require(L, "queuectl.lua_job", err) < 0) // module
+    static const char *const names[] = {"name", "deadline", "path"};
+    if (script_require(L, "queuectl.lua_job_main", err) < 0) // module
         return -1;
     lua_getfield(L, -1, "start"); // module start
     if (script_require(L, "queuectl.host", err) < 0)

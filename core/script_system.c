@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <luajit.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,15 @@ static int l_monotonic(lua_State *L) {
 
 static int l_isatty(lua_State *L) {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* core.cpus() -> processors this process may use */
+static int l_cpus(lua_State *L) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    lua_pushinteger(L, n > 0 ? n : 1);
     return 1;
 }
 
@@ -98,6 +108,28 @@ static int l_hash(lua_State *L) {
     return 1;
 }
 
+static int l_free_buf(lua_State *L) {
+    buf_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* core.json_string(bytes) -> the JSON string, quotes included; bad UTF-8 becomes U+FFFD */
+static int l_json_string(lua_State *L) {
+    size_t len;
+    const char *p = luaL_checklstring(L, 1, &len);
+    struct buf *b = lua_newuserdata(L, sizeof(*b)); // b
+    *b = (struct buf){0};
+    if (luaL_newmetatable(L, "queuectl.buf")) { // b meta
+        lua_pushcfunction(L, l_free_buf);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2); // b
+    buf_json(b, p, len);
+    lua_pushlstring(L, b->data, b->len);
+    buf_free(b);
+    return 1;
+}
+
 static int l_is_job_id(lua_State *L) {
     size_t len;
     const char *id = luaL_checklstring(L, 1, &len);
@@ -156,11 +188,13 @@ void script_add_system(lua_State *L) {
         {"time", l_time},
         {"monotonic", l_monotonic},
         {"isatty", l_isatty},
+        {"cpus", l_cpus},
         {"terminal_size", l_terminal_size},
         {"realpath", l_realpath},
         {"cwd", l_cwd},
         {"make_dirs", l_make_dirs},
         {"hash", l_hash},
+        {"json_string", l_json_string},
         {"is_job_id", l_is_job_id},
         {"stat", l_stat},
         {"write", l_write},

@@ -129,7 +129,6 @@ static int lua_text(struct slot *s, struct err *err) {
     int64_t at = j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0;
     snprintf(deadline, sizeof(deadline), "%" PRId64, at);
     pack_add(&head, PACK_TEXT, j->name ? j->name : "");
-    pack_add(&head, PACK_TEXT, j->matrix ? j->matrix : "");
     pack_add(&head, PACK_TEXT, deadline);
     if (write_all(fd, head.data, head.len, err) < 0 ||
         write_all(fd, w->source.data, w->source.len, err) < 0 || lseek(fd, 0, SEEK_SET) < 0)

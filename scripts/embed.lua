@@ -13,7 +13,7 @@ end
 local function module_of(path)
     local inside = path:match("^lua/(.+)%.lua$")
     if inside then
-        return inside:gsub("/init$", ""):gsub("/", "."), path
+        return inside:gsub("/", "."), path
     end
     local file = path:match("[^/]+$")
     return file:gsub("%.lua$", ""), file

@@ -105,8 +105,8 @@ function define:finish_job(def, given)
     if not values.run and not run_is_wrong then add_fault(faults, nil, "run is missing") end
     if values.env or values.matrix then check_variables(values, faults) end
     def.values, def.kind = values, values.run and values.run.kind
-    def.broken = #faults > 0
-    if def.broken then self:report(def.line, job_subject(def.name), faults) end
+    def.broken = def.broken or #faults > 0
+    self:report(def.line, job_subject(def.name), faults)
     self.defs[#self.defs + 1] = def
 end
 

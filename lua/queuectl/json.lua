@@ -1,0 +1,106 @@
+-- JSON for people and programs to read: keys in the order given, text always valid UTF-8 (what is
+-- not becomes U+FFFD), whole numbers as such. lua-cjson can do neither; it does the decoding.
+
+local core = require "queuectl.core"
+
+local json = {}
+
+json.null = setmetatable({}, { __tostring = function() return "null" end })
+
+local ORDER, LIST = {}, {}
+
+--- An object with its keys in this order: json.object{ { "id", 1 }, { "state", "dead" } }.
+-- A value of nil leaves the key out.
+function json.object(pairs_list)
+    return { [ORDER] = pairs_list }
+end
+
+--- A list, also when it is empty.
+function json.list(items)
+    return { [LIST] = items }
+end
+
+local encode
+
+local function encode_number(value)
+    if value ~= value or value == math.huge or value == -math.huge then return "null" end
+    if value % 1 == 0 and math.abs(value) < 1e15 then return ("%.0f"):format(value) end
+    return ("%.14g"):format(value)
+end
+
+local function encode_pairs(list, out)
+    out[#out + 1] = "{"
+    local first = true
+    for _, pair in ipairs(list) do
+        if pair[2] ~= nil then
+            out[#out + 1] = (first and "" or ",") .. core.json_string(pair[1]) .. ":"
+            encode(pair[2], out)
+            first = false
+        end
+    end
+    out[#out + 1] = "}"
+end
+
+local function encode_list(items, out)
+    out[#out + 1] = "["
+    for i, item in ipairs(items) do
+        if i > 1 then out[#out + 1] = "," end
+        encode(item, out)
+    end
+    out[#out + 1] = "]"
+end
+
+local function encode_map(map, out)
+    local keys, list = {}, {}
+    for key in pairs(map) do keys[#keys + 1] = tostring(key) end
+    table.sort(keys)
+    for i, key in ipairs(keys) do
+        local value = map[key]
+        if value == nil then value = map[tonumber(key)] end
+        list[i] = { key, value }
+    end
+    encode_pairs(list, out)
+end
+
+local function encode_table(value, out)
+    if value == json.null then
+        out[#out + 1] = "null"
+    elseif value[ORDER] then
+        encode_pairs(value[ORDER], out)
+    elseif value[LIST] or #value > 0 then
+        encode_list(value[LIST] or value, out)
+    else
+        encode_map(value, out)
+    end
+end
+
+function encode(value, out)
+    local kind = type(value)
+    if kind == "table" then
+        encode_table(value, out)
+    elseif kind == "string" then
+        out[#out + 1] = core.json_string(value)
+    elseif kind == "number" then
+        out[#out + 1] = encode_number(value)
+    else
+        out[#out + 1] = tostring(value)
+    end
+end
+
+function json.encode(value)
+    local out = {}
+    encode(value, out)
+    return table.concat(out)
+end
+
+--- The value, or nil and a message.
+function json.decode(text)
+    local decoder = require("cjson").new()
+    decoder.decode_invalid_numbers(false)
+    decoder.decode_max_depth(32)
+    local ok, value = pcall(decoder.decode, text)
+    if not ok then return nil, (tostring(value):gsub("^.-:%d+: ", "")) end
+    return value
+end
+
+return json

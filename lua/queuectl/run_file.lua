@@ -1,0 +1,41 @@
+-- Reading and planning a jobs file, for run and check.
+
+local core = require "queuectl.core"
+local context = require "queuectl.context"
+local jobs = require "queuectl.jobs"
+local json = require "queuectl.json"
+
+local run_file = {}
+
+local FILE_MAX = 8 * 1024 * 1024
+
+local function read(path)
+    local kind, size = core.stat(path)
+    if not kind then return nil, size, context.NOT_FOUND end
+    if kind ~= "file" then
+        return nil, ("%s: is not a file; give a jobs file"):format(path), context.USAGE
+    end
+    if size > FILE_MAX then
+        return nil, ("%s: larger than 8 MiB; build its jobs in loops"):format(path), context.CONFIG
+    end
+    local file, message = io.open(path, "rb")
+    if not file then return nil, message, context.NOT_FOUND end
+    local text = file:read("*a")
+    file:close()
+    return text
+end
+
+--- plan { path, text, jobs } | nil, message, exit code
+function run_file.plan(path)
+    local text, message, code = read(path)
+    if not text then return nil, message, code end
+    local real
+    real, message, code = core.realpath(path)
+    if not real then return nil, message, code end
+    local plan
+    plan, message = jobs.plan(text, path, { path = real, encode = json.encode })
+    if not plan then return nil, message, context.CONFIG end
+    return plan
+end
+
+return run_file

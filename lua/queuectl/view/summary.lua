@@ -1,0 +1,102 @@
+-- The end of a run: counts, what failed and why, what to type next.
+
+local format = require "queuectl.view.format"
+local json = require "queuectl.json"
+local output = require "queuectl.output"
+local text = require "queuectl.view.text"
+
+local summary = {}
+
+local FAILURES, LINES = 10, 8
+local STATES = { "completed", "dead", "cancelled", "skipped", "failed", "pending", "waiting",
+    "processing" }
+
+-- Jobs of the run by state: all of them counted, the first few of each kept. One pass.
+local function collect(store, run)
+    local counts, kept, query = {}, {}, { run = run.id, limit = 1000 }
+    repeat
+        local page, next_page, code = store:list(query)
+        if not page then return nil, next_page, code end
+        for _, job in ipairs(page) do
+            counts[job.state] = (counts[job.state] or 0) + 1
+            local list = kept[job.state] or {}
+            kept[job.state] = list
+            if #list < FAILURES and job.state ~= "completed" then list[#list + 1] = job end
+        end
+        query.after = next_page
+    until not next_page
+    return { counts = counts, kept = kept }
+end
+
+local function counts_line(found, seconds)
+    local parts = {}
+    for _, state in ipairs(STATES) do
+        local n = found.counts[state]
+        if n then parts[#parts + 1] = ("%s %s"):format(format.count(n), state) end
+    end
+    return ("%s in %s"):format(table.concat(parts, ", "), format.duration(seconds))
+end
+
+local function print_failure(ctx, store, job)
+    ctx:print(("\n%s %s\n"):format(ctx:style("red", job.state), text.line(job.name or job.id)))
+    local why = job.error or job.cause
+    for line in why:gmatch("[^\n]+") do
+        ctx:print("    " .. text.cut(text.line(line), math.max(40, ctx.columns - 5)) .. "\n")
+    end
+    local lines = output.last_lines(store, job, LINES)
+    -- The reason carries the end of stderr already: more only where there is more.
+    if #lines > 0 and not why:find(lines[#lines], 1, true) then
+        ctx:print("  last lines:\n")
+        for _, line in ipairs(lines) do
+            ctx:print("    " .. text.cut(text.line(line), math.max(40, ctx.columns - 5)) .. "\n")
+        end
+    end
+    ctx:print(("  see it all: queuectl logs %s\n"):format(job.id))
+end
+
+local function print_list(ctx, found, state, print_job)
+    local jobs = found.kept[state] or {}
+    for _, job in ipairs(jobs) do print_job(job) end
+    local more = (found.counts[state] or 0) - #jobs
+    if more > 0 then
+        ctx:print(("… and %s more %s\n"):format(format.count(more), state))
+    end
+end
+
+local function print_text(ctx, store, run, found, seconds)
+    print_list(ctx, found, "skipped", function(job)
+        ctx:print(("skipped   %s (%s)\n"):format(text.line(job.name or job.id),
+            text.line(job.error or job.cause)))
+    end)
+    for _, state in ipairs { "dead", "cancelled" } do
+        print_list(ctx, found, state, function(job) print_failure(ctx, store, job) end)
+    end
+    ctx:print(("%s%s\n"):format((found.counts.dead or found.counts.cancelled) and "\n" or "",
+        counts_line(found, seconds)))
+    if run.left > 0 then
+        ctx:print(("%s left; go on with: queuectl run --resume %s\n"):format(
+            format.plural(run.left, "job"), run.path))
+    end
+end
+
+local function print_json(ctx, run, found, seconds)
+    local counts = {}
+    for i, state in ipairs(STATES) do counts[i] = { state, found.counts[state] or 0 } end
+    ctx:print(json.encode(json.object { { "event", "summary" }, { "run", run.id },
+        { "jobs", json.object(counts) }, { "left", run.left }, { "failed", run.failed },
+        { "seconds", seconds } }) .. "\n")
+end
+
+--- true, or nil, message, exit code
+function summary.print(ctx, store, run, seconds)
+    local found, message, code = collect(store, run)
+    if not found then return nil, message, code end
+    if ctx.json then
+        print_json(ctx, run, found, seconds)
+    else
+        print_text(ctx, store, run, found, seconds)
+    end
+    return true
+end
+
+return summary

@@ -1,0 +1,511 @@
+-- The storage interface for specs: the C structures, kept true by store.drift(), and a handle that
+-- speaks plain Lua. Operations that may fail raise { code, text }; see store.failure.
+
+local ffi = require "ffi"
+local t = require "support"
+local cdefs = require "support.store_cdefs"
+
+ffi.cdef(cdefs.text)
+ffi.cdef(cdefs.functions)
+
+local core = t.core()
+local C = ffi.C
+local store = { core = core, cdefs = cdefs }
+
+store.CREATE, store.WAIT = C.STORE_CREATE, C.STORE_WAIT
+store.HEAD, store.TAIL = C.OUTPUT_HEAD, C.OUTPUT_TAIL
+
+local function names_of(array, n)
+    local names = {}
+    for i = 0, n - 1 do
+        local name = ffi.string(array[i])
+        names[i], names[name] = name, i
+    end
+    return names
+end
+
+-- Number to name and name to number.
+store.states = names_of(core.job_state_names, C.JOB_STATES)
+store.causes = names_of(core.job_cause_names, C.CAUSES)
+store.kinds = names_of(core.job_kind_names, C.JOB_KINDS)
+store.ons = names_of(core.job_on_names, C.JOB_ONS)
+
+function store.wall_ms() return tonumber(core.clock_wall_ms()) end
+
+---- failures
+
+local Failure = {}
+Failure.__index = Failure
+Failure.__tostring = function(e) return ("error %d: %s"):format(e.code, e.text) end
+
+local function check(rc, err)
+    if rc >= 0 then return rc end
+    error(setmetatable({ code = tonumber(err.code), text = ffi.string(err.text) }, Failure), 0)
+end
+
+-- What fn raises, which must be a failed operation: { code, text }.
+function store.failure(fn, ...)
+    local ok, e = pcall(fn, ...)
+    if ok then error("should have failed", 2) end
+    if getmetatable(e) ~= Failure then error(e, 0) end
+    return e
+end
+
+---- values from C
+
+local function plain(value)
+    if type(value) ~= "cdata" then return value end
+    if ffi.istype("struct buf", value) then
+        return value.data ~= nil and ffi.string(value.data, value.len) or nil
+    elseif ffi.istype("char *", value) then
+        return value ~= nil and ffi.string(value) or nil
+    end
+    return tonumber(value)
+end
+
+local NAMED = { state = store.states, cause = store.causes, kind = store.kinds }
+
+-- A table of the named fields; enums as words, absent strings as nil.
+local function record(c, fields)
+    local out = {}
+    for _, name in ipairs(fields) do
+        local value = plain(c[name])
+        out[name] = NAMED[name] and NAMED[name][value] or value
+    end
+    return out
+end
+
+-- A job as a table, with the C structure (owned) as .c.
+local function as_job(raw)
+    local c = ffi.gc(ffi.new("struct job", raw), core.job_free)
+    local job = record(c, cdefs.fields["struct job"])
+    job.c = c
+    return job
+end
+
+---- values for C
+
+local function bytes(text) return { data = text, len = text and #text or 0 } end
+
+-- "a", { later = 1, key = "k" } …: a packed list. In env give name = "X" with later or value.
+function store.pack(entries)
+    local parts = {}
+    for _, e in ipairs(entries) do
+        local text
+        if type(e) == "string" then text = "=" .. e
+        elseif e.unset then text = "-" .. e.unset
+        else text = ("@%d:%s%s"):format(e.later, e.key, e.name and "=" .. e.name or "") end
+        parts[#parts + 1] = text .. "\0"
+    end
+    return table.concat(parts)
+end
+
+local TEXTS = { "id", "name", "group", "cwd", "stdin_path", "backoff", "description", "tags",
+                "meta", "matrix" }
+local NUMBERS = { priority = 0, retries = 3, timeout_ms = 0, kill_after_ms = 10000, delay_ms = 0 }
+
+local function set_needs(c, spec, keep)
+    local needs = ffi.new("struct job_need[?]", #spec.needs)
+    for i, need in ipairs(spec.needs) do
+        if type(need) == "number" then need = { need } end
+        needs[i - 1].by_seq = need.seq ~= nil
+        needs[i - 1].parent = need.seq or need[1] - 1
+        needs[i - 1].on = store.ons[need.on or "success"]
+    end
+    keep[#keep + 1] = needs
+    c.needs, c.needs_len = needs, #spec.needs
+end
+
+-- needs: { 1, { 2, on = "done" }, { seq = 7 } }; indexes count from 1. env, argv, outputs: lists
+-- for store.pack (there, later counts from 0 as in C).
+local function fill_spec(c, spec, keep)
+    local kind = spec.argv and "argv" or spec.kind or "shell"
+    local command = spec.argv and store.pack(spec.argv) or spec.command
+    if not command and kind == "shell" then command = "true" end
+    local env = spec.env and store.pack(spec.env)
+    local outputs = spec.outputs and store.pack(spec.outputs)
+    for _, text in ipairs { command or "", env or "", outputs or "" } do keep[#keep + 1] = text end
+    for _, name in ipairs(TEXTS) do c[name] = spec[name] end
+    for name, value in pairs(NUMBERS) do c[name] = spec[name] or value end
+    c.queue, c.kind = spec.queue or "default", store.kinds[kind]
+    c.command, c.env, c.outputs = bytes(command), bytes(env), bytes(outputs)
+    c.stdin_text, c.ok_codes = bytes(spec.stdin), bytes(spec.ok_codes)
+    c.allow_failure = spec.allow_failure or false
+    if spec.needs then set_needs(c, spec, keep) end
+end
+
+---- the handle
+
+local Store = {}
+Store.__index = Store
+
+-- Opens a store; flags default to CREATE + WAIT.
+function store.open(url, flags)
+    local out, err = ffi.new("struct store *[1]"), ffi.new("struct err")
+    check(core.store_open(url, flags or store.CREATE + store.WAIT, out, err), err)
+    return setmetatable({ s = out[0], ops = out[0].ops, err = err, url = url }, Store)
+end
+
+function Store:close()
+    if self.s then self.ops.close(self.s) end
+    self.s = nil
+end
+
+function Store:begin() check(self.ops.begin(self.s, self.err), self.err) end
+function Store:commit() check(self.ops.commit(self.s, self.err), self.err) end
+function Store:rollback() self.ops.rollback(self.s) end
+
+-- Runs fn in a transaction, rolled back when it raises; its results.
+function Store:tx(fn)
+    self:begin()
+    self.inside = true
+    local ok, a, b, c = pcall(fn)
+    self.inside = false
+    if not ok then
+        self:rollback()
+        error(a, 0)
+    end
+    self:commit()
+    return a, b, c
+end
+
+-- The operation with the arguments, in a transaction of its own unless one is open.
+function Store:write(name, ...)
+    if self.inside then return check(self.ops[name](self.s, ...), self.err) end
+    local n, args = select("#", ...), { ... }
+    return self:tx(function()
+        return check(self.ops[name](self.s, unpack(args, 1, n)), self.err)
+    end)
+end
+
+function Store:read(name, ...)
+    return check(self.ops[name](self.s, ...), self.err)
+end
+
+-- A list of specs: what became of each, as a list. `run`: of a run.
+function Store:enqueue_all(specs, run)
+    local n, keep = #specs, {}
+    local c, out = ffi.new("struct job_spec[?]", n + 1), ffi.new("struct enqueued[?]", n + 1)
+    for i, spec in ipairs(specs) do fill_spec(c[i - 1], spec, keep) end
+    self:write("enqueue", run or 0, c, n, out, self.err)
+    local done = {}
+    for i = 1, n do
+        local e = out[i - 1]
+        done[i] = { seq = tonumber(e.seq), existed = e.existed, id = ffi.string(e.id),
+                    state = store.states[tonumber(e.state)], run_at = tonumber(e.run_at) }
+    end
+    return done, keep
+end
+
+function Store:enqueue(spec) return self:enqueue_all({ spec or {} })[1] end
+
+-- n jobs like spec; their seqs.
+function Store:enqueue_many(n, spec)
+    local specs, seqs = {}, {}
+    for i = 1, n do specs[i] = spec or {} end
+    for i, e in ipairs(self:enqueue_all(specs)) do seqs[i] = e.seq end
+    return seqs
+end
+
+-- By seq or id; nil if there is none.
+function Store:get(key)
+    local out = ffi.new("struct job")
+    local by_id = type(key) == "string"
+    local found = self:read("get", by_id and key or nil, by_id and 0 or key, out, self.err)
+    return found == 1 and as_job(out) or nil
+end
+
+function Store:state(key)
+    local job = self:get(key)
+    return job and job.state
+end
+
+-- opts: worker, max, lane, now, busy. A list of jobs, and whether one must run alone.
+function Store:claim(opts)
+    opts = opts or {}
+    local max = opts.max or 1
+    local q = ffi.new("struct claim_query", {
+        lane = opts.lane or 0, worker = opts.worker or 1, now = opts.now or store.wall_ms(),
+        max = max, idle = not opts.busy })
+    local out, n = ffi.new("struct job[?]", max), ffi.new("size_t[1]")
+    local alone = ffi.new("bool[1]")
+    self:write("claim", q, out, n, alone, self.err)
+    local jobs = {}
+    for i = 1, tonumber(n[0]) do jobs[i] = as_job(out[i - 1]) end
+    return jobs, alone[0]
+end
+
+function Store:claim_one(opts)
+    return self:claim(opts)[1]
+end
+
+-- The number of times promote had to be called does not matter: next due time, or 0.
+function Store:promote(now, lane)
+    local due = ffi.new("int64_t[1]")
+    self:write("promote", lane or 0, now or store.wall_ms(), due, self.err)
+    return tonumber(due[0])
+end
+
+local function outcome(opts)
+    local o = ffi.new("struct outcome", {
+        cause = store.causes[opts.cause or "exit"], exit_code = opts.exit_code or 0,
+        signal = opts.signal or -1, started_at = opts.started_at or 0,
+        finished_at = opts.finished_at or 0, duration_ms = opts.duration_ms or 0,
+        cpu_ms = opts.cpu_ms or 0, max_rss_kb = opts.max_rss_kb or 0,
+        output_total = opts.output_total or 0, incomplete = opts.incomplete or false })
+    o.error = opts.error
+    return o
+end
+store.outcome = outcome
+
+-- opts: cause, exit_code, error … of the outcome; state, delay_ms, keep_try of the decision, which
+-- without a state is the built-in one (snooze_ms, random). 1 done, 0 stale.
+function Store:finish(job, opts)
+    opts = opts or {}
+    local o = outcome(opts)
+    local d
+    if opts.state then
+        d = ffi.new("struct decision", { state = store.states[opts.state],
+                                         delay_ms = opts.delay_ms or 0,
+                                         keep_try = opts.keep_try or false })
+    else
+        d = core.decide(job.c, o, opts.snooze_ms or 0, opts.random or 0)
+    end
+    return self:write("finish", job.c, o, d, self.err)
+end
+
+-- Claims the next job, which must be the one of `seq` if given, and finishes it.
+function Store:work(opts, seq)
+    local job = self:claim_one { lane = opts and opts.lane, worker = opts and opts.worker }
+    if seq and (not job or job.seq ~= seq) then
+        error(("claimed %s, not %d"):format(job and job.seq, seq), 2)
+    end
+    if job then self:finish(job, opts) end
+    return job
+end
+
+function Store:cancel(id)
+    local after = ffi.new("enum job_state[1]")
+    local rc = self:write("cancel", id, after, self.err)
+    return rc == 1 and store.states[tonumber(after[0])] or nil
+end
+
+-- The state before; nil if there is no such job.
+function Store:retry(id, again)
+    local before = ffi.new("enum job_state[1]")
+    local rc = self:write("retry", id, again or false, before, self.err)
+    return rc == 1 and store.states[tonumber(before[0])] or nil
+end
+
+function Store:counts()
+    local raw, counts = ffi.new("int64_t[?]", C.JOB_STATES), {}
+    self:read("counts", raw, self.err)
+    for i = 0, C.JOB_STATES - 1 do counts[store.states[i]] = tonumber(raw[i]) end
+    return counts
+end
+
+-- q: state, run, after, limit. The jobs and the cursor of the next page (nil at the end).
+function Store:list(q)
+    local limit = q.limit or 200
+    local query = ffi.new("struct list_query", { state = q.state and store.states[q.state] or -1,
+                                                 run = q.run or 0, after = q.after or 0,
+                                                 limit = limit })
+    local out, n = ffi.new("struct job[?]", limit), ffi.new("size_t[1]")
+    local next_page = ffi.new("int64_t[1]")
+    self:read("list", query, out, n, next_page, self.err)
+    local jobs = {}
+    for i = 1, tonumber(n[0]) do jobs[i] = as_job(out[i - 1]) end
+    local cursor = tonumber(next_page[0])
+    return jobs, cursor ~= 0 and cursor or nil
+end
+
+-- The seqs of all pages; between(page) runs between them.
+function Store:list_seqs(q, between)
+    local seqs, page, cursor = {}, nil, nil
+    local pages = 0
+    repeat
+        page, cursor = self:list { state = q.state, run = q.run, limit = q.limit, after = cursor }
+        for _, job in ipairs(page) do seqs[#seqs + 1] = job.seq end
+        pages = pages + 1
+        if pages > 10000 then error "a list without an end" end
+        if between then between(page) end
+    until not cursor
+    return seqs
+end
+
+local OUTCOME = { "started_at", "finished_at", "duration_ms", "cause", "exit_code", "signal",
+                  "cpu_ms", "max_rss_kb", "output_total", "incomplete" }
+
+function Store:attempts(seq)
+    local out, n = ffi.new("struct attempt *[1]"), ffi.new("size_t[1]")
+    self:read("attempts", seq, out, n, self.err)
+    local list = {}
+    for i = 1, tonumber(n[0]) do
+        local a = out[0][i - 1]
+        list[i] = record(a.outcome, OUTCOME)
+        list[i].token, list[i].try_no = tonumber(a.token), a.try_no
+        list[i].error, list[i].worker_name = plain(a.error), plain(a.worker_name)
+        C.free(a.error)
+        C.free(a.worker_name)
+    end
+    C.free(out[0])
+    return list
+end
+
+-- chunks: list of { offset, data, stream, at }.
+function Store:output_add(job, chunks, total)
+    local c = ffi.new("struct chunk[?]", math.max(1, #chunks))
+    for i, chunk in ipairs(chunks) do
+        c[i - 1] = { offset = chunk.offset, stream = chunk.stream or 1, at = chunk.at or 0,
+                     data = bytes(chunk.data) }
+    end
+    return self:write("output_add", job.c, c, #chunks, total, self.err)
+end
+
+function Store:output_chunks(seq, token)
+    local chunk, list = ffi.new("struct chunk"), {}
+    while self:read("output_next", seq, token, chunk, self.err) == 1 do
+        local data = ffi.string(chunk.data.data, chunk.data.len)
+        C.free(ffi.cast("void *", chunk.data.data))
+        list[#list + 1] = { offset = tonumber(chunk.offset), stream = chunk.stream,
+                            at = tonumber(chunk.at), data = data }
+        chunk.offset = chunk.offset + chunk.data.len
+    end
+    return list
+end
+
+-- By the rule for readers: the first HEAD bytes, and those at total - TAIL or later.
+function Store:output(seq, token, total)
+    local parts, from = {}, math.max(store.HEAD, total - store.TAIL)
+    for _, c in ipairs(self:output_chunks(seq, token)) do
+        parts[#parts + 1] = c.data:sub(1, math.max(0, store.HEAD - c.offset))
+        local skip = math.max(from - c.offset, store.HEAD - c.offset, 0)
+        parts[#parts + 1] = c.data:sub(skip + 1)
+    end
+    return table.concat(parts)
+end
+
+function Store:value_set(seq, key, value)
+    return self:write("value_set", seq, key, bytes(value), self.err)
+end
+
+function Store:values(seq)
+    local buf, pos = ffi.new("struct buf"), ffi.new("size_t[1]")
+    self:read("values", seq, buf, self.err)
+    local values = {}
+    while true do
+        local entry = core.pack_next(buf.data, buf.len, pos)
+        if entry == nil then break end
+        local key, value = ffi.string(entry):match("^=(.-)=(.*)$")
+        values[key] = value
+    end
+    core.buf_free(buf)
+    return values
+end
+
+---- runs and workers
+
+function Store:run_create(path, hash, text)
+    local id = ffi.new("int64_t[1]")
+    text = text or "job {}"
+    local spec = ffi.new("struct run_spec", { path = path or "/jobs.lua", hash = hash or "hash",
+                                              text = bytes(text) })
+    self:write("run_create", spec, id, self.err)
+    return tonumber(id[0])
+end
+
+function Store:run_attach(run, worker) return self:write("run_attach", run, worker, self.err) end
+
+function Store:run(id, path)
+    local out = ffi.new("struct run")
+    if self:read("run_get", id or 0, path, out, self.err) ~= 1 then return nil end
+    local run = record(out, cdefs.fields["struct run"])
+    core.run_free(out)
+    return run
+end
+
+function Store:run_left(id)
+    local left = ffi.new("int64_t[1]")
+    self:read("run_left", id, left, self.err)
+    return tonumber(left[0])
+end
+
+local uids = 0
+
+function Store:worker_add(w)
+    w = w or {}
+    uids = uids + 1
+    local id = ffi.new("int64_t[1]")
+    local uid = w.uid or ("%032x"):format(uids)
+    local spec = ffi.new("struct worker_spec", {
+        uid = uid, name = w.name or "w", host = w.host or "here",
+        boot_id = w.boot_id or "boot", pid = w.pid or 1, pid_ns = w.pid_ns or 2,
+        slots = w.slots or 1, lane = w.lane or 0 })
+    self:write("worker_add", spec, id, self.err)
+    return tonumber(id[0])
+end
+
+function Store:worker_remove(id) return self:write("worker_remove", id, self.err) end
+function Store:worker_beat(id) return self:write("worker_beat", id, self.err) end
+function Store:worker_stop(id, how) return self:write("worker_stop", id, how, self.err) end
+
+function Store:workers()
+    local out, n = ffi.new("struct worker_info *[1]"), ffi.new("size_t[1]")
+    self:read("workers", out, n, self.err)
+    local list = {}
+    for i = 1, tonumber(n[0]) do
+        list[i] = record(out[0][i - 1], cdefs.fields["struct worker_info"])
+        core.worker_info_free(out[0] + (i - 1))
+    end
+    C.free(out[0])
+    return list
+end
+
+function Store:worker(id)
+    for _, w in ipairs(self:workers()) do
+        if w.id == id then return w end
+    end
+end
+
+function Store:orders(worker, max)
+    max = max or 16
+    local seqs = ffi.new("int64_t[?]", max)
+    local orders = ffi.new("struct orders", { cancel = seqs, max = max })
+    self:read("orders", worker, orders, self.err)
+    local cancel = {}
+    for i = 1, tonumber(orders.n) do cancel[i] = tonumber(seqs[i - 1]) end
+    return { stop = tonumber(orders.stop), cancel = cancel }
+end
+
+-- How many jobs went back.
+function Store:recover(worker, now)
+    local n = ffi.new("size_t[1]")
+    self:write("recover", worker, now or store.wall_ms(), n, self.err)
+    return tonumber(n[0])
+end
+
+function Store:has_work(lane) return self:read("has_work", lane or 0, self.err) == 1 end
+
+---- the rest
+
+function Store:ring() self.ops.ring(self.s) end
+function Store:notify_fd() return self.ops.notify_fd(self.s) end
+function Store:notify_drain() return self.ops.notify_drain(self.s) end
+function Store:changed() return self.ops.changed(self.s) == 1 end
+function Store:checkpoint(min) self.ops.checkpoint(self.s, min or 0) end
+function Store:side_dir() return ffi.string(self.ops.side_dir(self.s)) end
+
+-- Jobs by state, counted one by one, and the counters: they must always be the same.
+function Store:tally()
+    local counts = {}
+    for i = 0, C.JOB_STATES - 1 do counts[store.states[i]] = 0 end
+    local cursor
+    repeat
+        local page
+        page, cursor = self:list { limit = 1000, after = cursor }
+        for _, job in ipairs(page) do counts[job.state] = counts[job.state] + 1 end
+    until not cursor
+    return counts
+end
+
+return store
