@@ -101,6 +101,14 @@ static int parse_curve(struct backoff *b, char **rest) {
     return 0;
 }
 
+static bool is_printed(const struct backoff *b, const char *text) {
+    struct buf again = {0};
+    backoff_print(b, &again);
+    bool same = strcmp(again.data, text) == 0;
+    buf_free(&again);
+    return same;
+}
+
 int backoff_parse(const char *text, struct backoff *out, struct err *err) {
     *out = backoff_default;
     if (!text || !*text)
@@ -115,6 +123,8 @@ int backoff_parse(const char *text, struct backoff *out, struct err *err) {
         rc = kind == BACKOFF_LIST ? parse_list(out, &rest) : parse_curve(out, &rest);
     }
     free(copy);
+    if (rc == 0 && !is_printed(out, text))
+        rc = -1;
     if (rc < 0)
         err_set(err, ERR_CORRUPT, "bad stored backoff \"%.100s\"", text);
     return rc;

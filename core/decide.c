@@ -18,8 +18,9 @@ static struct decision retry_or_die(const struct job *j, double random) {
     struct backoff b;
     if (backoff_parse(j->backoff, &b, NULL) < 0)
         b = backoff_default;
+    int64_t last_ms = j->tries > 1 ? j->delay_ms : 0; /* before the first try it is a start delay */
     return (struct decision){.state = JOB_FAILED,
-                             .delay_ms = backoff_delay(&b, j->tries, j->delay_ms, random)};
+                             .delay_ms = backoff_delay(&b, j->tries, last_ms, random)};
 }
 
 struct decision decide(const struct job *j, const struct outcome *o, int64_t snooze_ms,

@@ -337,8 +337,10 @@ static void on_spawn(const struct guardian_request *r, const int *fds, int n_fds
     struct spawn_failure why;
     pid_t pid;
     if (start(r, &t, fds, n_fds, &pid, &why) < 0) {
-        tell(&(struct guardian_event){
-            .type = GUARD_FAILED, .slot = r->slot, .stage = why.stage, .error = why.error});
+        tell(&(struct guardian_event){.type = GUARD_FAILED,
+                                      .slot = r->slot,
+                                      .stage = (int32_t)why.stage,
+                                      .error = why.error});
         return;
     }
     w->state = WARD_RUNNING;

@@ -5,7 +5,8 @@
 
 enum {
     PIECE_MAX = 65536, /* so that the store can let go of an old tail in small steps */
-    SAME_TIME_MS = 20, /* stretches closer than this share a time stamp */
+    PIECES_HELD = 16 * OUTPUT_PIECES, /* while the store cannot be written */
+    SAME_TIME_MS = 20,                /* stretches closer than this share a time stamp */
 };
 
 static size_t min_size(size_t a, size_t b) {
@@ -77,7 +78,7 @@ void output_put(struct output *o, int stream, int64_t at, const char *data, size
         o->total += (int64_t)n;
         data += n;
         len -= n;
-        if (o->held.len > OUTPUT_HELD - PIECE_MAX || o->pieces_len > 16 * OUTPUT_PIECES)
+        if (o->held.len > OUTPUT_HELD - PIECE_MAX || o->pieces_len > PIECES_HELD)
             drop_middle(o);
     }
 }

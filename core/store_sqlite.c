@@ -137,8 +137,10 @@ int q_int(struct sqlite_store *s, struct err *err, int64_t *out, const char *sql
 }
 
 char *col_text(sqlite3_stmt *st, int col) {
-    const void *p = sqlite3_column_blob(st, col);
-    return p ? xmemdup0(p, (size_t)sqlite3_column_bytes(st, col)) : NULL;
+    if (sqlite3_column_type(st, col) == SQLITE_NULL)
+        return NULL;
+    const void *p = sqlite3_column_blob(st, col); /* NULL also when it is empty */
+    return xmemdup0(p, (size_t)sqlite3_column_bytes(st, col));
 }
 
 void col_buf(sqlite3_stmt *st, int col, struct buf *out) {
@@ -214,6 +216,10 @@ static int wait_busy(void *unused, int tries) {
     return 1;
 }
 
+void wait_for_lock(struct sqlite_store *s, bool wait) {
+    sqlite3_busy_handler(s->db, wait ? wait_busy : NULL, NULL);
+}
+
 /* ---- open and close ---- */
 
 static int make_dir(const char *path, struct err *err) {
@@ -265,7 +271,7 @@ static int configure(struct sqlite_store *s, struct err *err) {
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
     sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, 16 * 1024 * 1024);
-    sqlite3_busy_handler(s->db, wait_busy, NULL);
+    wait_for_lock(s, true);
     int rc = sqlite3_exec(s->db,
                           "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;"
                           "PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 1048576;"
@@ -294,10 +300,12 @@ static int op_open(const char *path, unsigned flags, struct store **out, struct 
         return -1;
     struct sqlite_store *s = xcalloc(1, sizeof(*s));
     s->base.ops = &store_sqlite_ops;
-    s->path = xstrdup(path);
+    s->path = realpath(path, NULL); /* one side directory, whatever link leads here */
+    if (!s->path)
+        s->path = xstrdup(path);
     s->flags = flags;
     s->notify_fd = -1;
-    int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     rc = rc == SQLITE_OK ? 0 : q_fail(s, err, rc);
     if (rc == 0)
         rc = configure(s, err);
@@ -312,7 +320,7 @@ static int op_open(const char *path, unsigned flags, struct store **out, struct 
         return -1;
     }
     if (!(flags & STORE_WAIT))
-        sqlite3_busy_handler(s->db, NULL, NULL);
+        wait_for_lock(s, false);
     *out = &s->base;
     return 0;
 }

@@ -30,7 +30,10 @@ void checkpoint(struct store *base, int64_t min_bytes) {
     struct sqlite_store *s = (struct sqlite_store *)base;
     if (s->broken || wal_bytes(s) < min_bytes)
         return;
-    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+    wait_for_lock(s, false);
+    int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    wait_for_lock(s, s->flags & STORE_WAIT);
+    if (rc != SQLITE_OK)
         return;
     copy_pages(s);
     sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);

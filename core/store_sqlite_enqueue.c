@@ -33,12 +33,27 @@ static int64_t fingerprint(const struct job_spec *j) {
     return (int64_t)h;
 }
 
+struct batch { /* of one call */
+    int64_t run, now;
+    const struct job_spec *specs;
+    struct enqueued *out;
+};
+
+/* Fingerprint of a job of this very call, whose spec is not in the store yet. */
+static int64_t fingerprint_in(const struct batch *b, int64_t seq) {
+    size_t i = 0;
+    while (b->out[i].seq != seq)
+        i++;
+    return fingerprint(&b->specs[i]);
+}
+
 /* An id that is taken: 1 the same job, 0 free, -1 another job or trouble. */
-static int same_job(struct sqlite_store *s, const struct job_spec *spec, struct enqueued *out,
-                    struct err *err) {
+static int same_job(struct sqlite_store *s, const struct batch *b, size_t i, struct err *err) {
+    const struct job_spec *spec = &b->specs[i];
+    struct enqueued *out = &b->out[i];
     sqlite3_stmt *st = q_open(s, err,
-                              "SELECT seq, state, run_at, fingerprint FROM job JOIN spec USING(seq)"
-                              " WHERE id = ?",
+                              "SELECT seq, state, run_at, fingerprint"
+                              " FROM job LEFT JOIN spec USING(seq) WHERE id = ?",
                               "t", spec->id);
     if (!st)
         return -1;
@@ -49,8 +64,10 @@ static int same_job(struct sqlite_store *s, const struct job_spec *spec, struct 
     out->state = (enum job_state)sqlite3_column_int(st, 1);
     out->run_at = sqlite3_column_int64(st, 2);
     out->existed = true;
-    bool same = sqlite3_column_int64(st, 3) == fingerprint(spec);
+    int64_t print = sqlite3_column_type(st, 3) == SQLITE_NULL ? fingerprint_in(b, out->seq)
+                                                              : sqlite3_column_int64(st, 3);
     q_end(st);
+    bool same = print == fingerprint(spec);
     if (same)
         return 1;
     return err_set(err, ERR_STATE,
@@ -126,35 +143,64 @@ static int insert_spec(struct sqlite_store *s, const struct job_spec *j,
     return rc < 0 ? -1 : 0;
 }
 
+static int64_t parent_seq(const struct job_need *need, const struct enqueued *done) {
+    return need->by_seq ? need->parent : done[need->parent].seq;
+}
+
 static int insert_needs(struct sqlite_store *s, const struct job_spec *j,
                         const struct enqueued *done, int64_t seq, struct err *err) {
+    int64_t waits = 0;
+    for (size_t i = 0; i < j->needs_len; i++) {
+        int n = q_run(s, err, "INSERT OR IGNORE INTO dep(parent, child, cond) VALUES (?, ?, ?)",
+                      "iii", parent_seq(&j->needs[i], done), seq, (int64_t)j->needs[i].on);
+        if (n < 0)
+            return -1;
+        waits += n;
+    }
+    if (waits == (int64_t)j->needs_len)
+        return 0;
+    return q_run(s, err, "UPDATE job SET waits = ? WHERE seq = ?", "ii", waits, seq) < 0 ? -1 : 0;
+}
+
+/* Needs of jobs that were there before the call, and may have ended. */
+static int settle_needs(struct sqlite_store *s, const struct job_spec *j,
+                        const struct enqueued *done, struct enqueued *out, struct err *err) {
+    bool any = false;
     for (size_t i = 0; i < j->needs_len; i++) {
         const struct job_need *need = &j->needs[i];
-        int64_t parent = need->by_seq ? need->parent : done[need->parent].seq;
-        if (q_run(s, err, "INSERT OR IGNORE INTO dep(parent, child, cond) VALUES (?, ?, ?)", "iii",
-                  parent, seq, (int64_t)need->on) < 0)
+        if (!need->by_seq && !done[need->parent].existed)
+            continue;
+        any = true;
+        if (settle_if_final(s, parent_seq(need, done), err) < 0)
             return -1;
     }
+    int64_t state = out->state;
+    if (any &&
+        (q_int(s, err, &state, "SELECT state FROM job WHERE seq = ?", "i", out->seq) < 0 ||
+         q_int(s, err, &out->run_at, "SELECT run_at FROM job WHERE seq = ?", "i", out->seq) < 0))
+        return -1;
+    out->state = (enum job_state)state;
     return 0;
 }
 
-static int enqueue_one(struct sqlite_store *s, int64_t run, const struct job_spec *spec,
-                       int64_t now, struct enqueued *out, struct err *err) {
+static int enqueue_one(struct sqlite_store *s, const struct batch *b, size_t i, struct err *err) {
+    const struct job_spec *spec = &b->specs[i];
+    struct enqueued *out = &b->out[i];
     *out = (struct enqueued){0};
     if (spec->id) {
-        int rc = same_job(s, spec, out, err);
+        int rc = same_job(s, b, i, err);
         if (rc != 0) {
             memcpy(out->id, spec->id, strlen(spec->id) + 1);
             return rc < 0 ? -1 : 0;
         }
     }
     out->state = spec->needs_len ? JOB_WAITING : JOB_PENDING;
-    out->run_at = now + spec->delay_ms;
-    if (insert_named(s, run, spec, now, out, err) < 0)
+    out->run_at = b->now + spec->delay_ms;
+    if (insert_named(s, b->run, spec, b->now, out, err) < 0)
         return -1;
     count_change(s, spec->queue, out->state, +1);
-    struct job_ref ref = {.seq = out->seq, .lane = run, .priority = spec->priority};
-    return spec->needs_len ? 0 : line_up(s, &ref, out->run_at, now, err);
+    struct job_ref ref = {.seq = out->seq, .lane = b->run, .priority = spec->priority};
+    return spec->needs_len ? 0 : line_up(s, &ref, out->run_at, b->now, err);
 }
 
 /* Specs and dependencies come second: a parent may stand after its child. */
@@ -173,18 +219,20 @@ static int enqueue_rest(struct sqlite_store *s, const struct job_spec *specs, si
 int op_enqueue(struct store *base, int64_t run, const struct job_spec *specs, size_t n,
                struct enqueued *out, struct err *err) {
     struct sqlite_store *s = (struct sqlite_store *)base;
-    int64_t now = clock_wall_ms();
+    struct batch b = {.run = run, .now = clock_wall_ms(), .specs = specs, .out = out};
     for (size_t i = 0; i < n; i++)
-        if (enqueue_one(s, run, &specs[i], now, &out[i], err) < 0)
+        if (enqueue_one(s, &b, i, err) < 0)
             return -1;
     if (enqueue_rest(s, specs, n, out, err) < 0)
         return -1;
-    if (!run || !n)
-        return 0;
-    return q_run(s, err, "UPDATE run SET first_seq = ?, last_seq = ?, left = ? WHERE id = ?",
-                 "iiii", out[0].seq, out[n - 1].seq, (int64_t)n, run) < 0
-               ? -1
-               : 0;
+    if (run && n &&
+        q_run(s, err, "UPDATE run SET first_seq = ?, last_seq = ?, left = ? WHERE id = ?", "iiii",
+              out[0].seq, out[n - 1].seq, (int64_t)n, run) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (!out[i].existed && settle_needs(s, &specs[i], out, &out[i], err) < 0)
+            return -1;
+    return 0;
 }
 
 static int find(struct sqlite_store *s, const char *id, struct job_ref *out, struct err *err) {
@@ -214,22 +262,26 @@ int op_cancel(struct store *base, const char *id, enum job_state *after, struct 
     return change_state(s, &j, JOB_CANCELLED, CAUSE_CANCELLED, err);
 }
 
-/* The run a job belongs to takes it back only while it is being worked; else it is everybody's. */
+/* The run a job belongs to takes it back only while it is being worked; else it is everybody's, and
+ * stays so: the run counts only jobs of its own lane. */
 static int lane_for_retry(struct sqlite_store *s, struct job_ref *j, struct err *err) {
     int64_t live = 0;
-    if (j->run && q_int(s, err, &live,
-                        "SELECT count(*) FROM run JOIN worker ON worker.id = run.worker"
-                        " WHERE run.id = ?",
-                        "i", j->run) < 0)
-        return -1;
-    int64_t was = j->lane;
-    j->lane = live ? j->run : LANE_COMMON;
-    if (!was || j->lane != j->run)
+    if (j->lane == LANE_COMMON)
         return 0;
+    if (q_int(s, err, &live,
+              "SELECT count(*) FROM run JOIN worker ON worker.id = run.worker"
+              " WHERE run.id = ?",
+              "i", j->run) < 0)
+        return -1;
+    if (!live) {
+        j->lane = LANE_COMMON;
+        return 0;
+    }
+    bool failed = j->state == JOB_CANCELLED || (j->state == JOB_DEAD && !j->allow_failure);
     return q_run(s, err,
-                 "UPDATE run SET left = left + 1, failed = max(failed - 1, 0), finished_at = 0"
-                 " WHERE id = ?",
-                 "i", j->run);
+                 "UPDATE run SET left = left + 1, failed = failed - ?2, finished_at = 0"
+                 " WHERE id = ?1",
+                 "ii", j->run, (int64_t)failed);
 }
 
 int op_retry(struct store *base, const char *id, bool again, enum job_state *before,

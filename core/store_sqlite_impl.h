@@ -47,6 +47,9 @@ int q_fail(struct sqlite_store *s, struct err *err, int rc);
 char *col_text(sqlite3_stmt *st, int col); /* copy, NULL stays NULL */
 void col_buf(sqlite3_stmt *st, int col, struct buf *out);
 
+/* Whether statements wait for the write lock, or fail at once. */
+void wait_for_lock(struct sqlite_store *s, bool wait);
+
 void count_change(struct sqlite_store *s, const char *queue, enum job_state state, int64_t by);
 
 /* --- store_sqlite_schema.c --- */
@@ -79,6 +82,9 @@ int leave_line(struct sqlite_store *s, const struct job_ref *j, struct err *err)
  * state releases or skips dependants and counts the run down. */
 int change_state(struct sqlite_store *s, const struct job_ref *j, enum job_state to,
                  enum job_cause cause, struct err *err);
+
+/* A new dependant of a job that may have ended before: release or skip it then. */
+int settle_if_final(struct sqlite_store *s, int64_t seq, struct err *err);
 
 /* --- store_sqlite_read.c --- */
 int op_get(struct store *base, const char *id, int64_t seq, struct job *out, struct err *err);

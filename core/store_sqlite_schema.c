@@ -7,7 +7,7 @@
  * spec:  what does not change after enqueue.
  * ready: what may start now, in order. Anything that may not start is not in it.
  * timed: what becomes ready at run_at.
- * dep:   child waits for parent; rows stay as history. */
+ * dep:   child waits for parent; rows stay as history, settled once the parent has ended. */
 static const char schema_1[] =
     "CREATE TABLE job("
     "  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, queue TEXT NOT NULL, grp TEXT,"
@@ -33,7 +33,7 @@ static const char schema_1[] =
     "CREATE TABLE timed(lane INTEGER, run_at INTEGER, seq INTEGER,"
     "  PRIMARY KEY(lane, run_at, seq)) WITHOUT ROWID;"
     "CREATE TABLE dep(parent INTEGER, child INTEGER, cond INTEGER NOT NULL,"
-    "  PRIMARY KEY(parent, child)) WITHOUT ROWID;"
+    "  settled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(parent, child)) WITHOUT ROWID;"
     "CREATE TABLE attempt(job INTEGER, token INTEGER, try_no INTEGER NOT NULL, worker TEXT,"
     "  started_at INTEGER NOT NULL, finished_at INTEGER NOT NULL, duration_ms INTEGER NOT NULL,"
     "  cause INTEGER NOT NULL, exit_code INTEGER NOT NULL, signal INTEGER NOT NULL,"
@@ -109,7 +109,14 @@ int schema_ready(struct sqlite_store *s, struct err *err) {
         return -1;
     if (app == APPLICATION_ID && user == SCHEMA_VERSION)
         return 0;
-    if (app != 0 || user != 0)
+    int empty = is_empty(s, err);
+    if (empty < 0)
+        return -1;
+    if (!empty && version(s, &user, &app, err) < 0) /* somebody else may have made it just now */
+        return -1;
+    if (app == APPLICATION_ID && user == SCHEMA_VERSION)
+        return 0;
+    if (app != 0 || user != 0 || !empty) /* before anything is written to it */
         return refuse(s, user, app, err);
     /* Switching to WAL takes a lock of its own that no busy handler waits for everywhere. */
     int rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);

@@ -179,17 +179,22 @@ static int settle_child(struct sqlite_store *s, const struct ended *parent, int6
 }
 
 /* The children of one ended job: read whole before any of them changes, since the query is shared.
- */
+ * Once each: a job that is retried ends again, and must not release anybody twice. */
 static int settle_children(struct sqlite_store *s, const struct ended *parent,
                            struct ended_list *todo, struct err *err) {
     struct buf children = {0};
-    sqlite3_stmt *st =
-        q_open(s, err, "SELECT child, cond FROM dep WHERE parent = ?", "i", parent->seq);
+    sqlite3_stmt *st = q_open(
+        s, err, "SELECT child, cond FROM dep WHERE parent = ? AND settled = 0", "i", parent->seq);
     int rc = st ? 0 : -1;
     while (st && (rc = q_row(s, st, err)) > 0) {
         int64_t pair[2] = {sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1)};
         buf_add(&children, pair, sizeof(pair));
     }
+    if (rc == 0 && children.len)
+        rc = q_run(s, err, "UPDATE dep SET settled = 1 WHERE parent = ? AND settled = 0", "i",
+                   parent->seq) < 0
+                 ? -1
+                 : 0;
     for (size_t at = 0; rc == 0 && at < children.len; at += 2 * sizeof(int64_t)) {
         int64_t pair[2];
         memcpy(pair, children.data + at, sizeof(pair));
@@ -200,6 +205,31 @@ static int settle_children(struct sqlite_store *s, const struct ended *parent,
     return rc;
 }
 
+/* A list instead of recursion: a chain of any length may be skipped at once. */
+static int settle(struct sqlite_store *s, int64_t seq, enum ending how, struct err *err) {
+    struct ended_list todo = {0};
+    int rc = 0;
+    push(&todo, seq, how);
+    for (size_t i = 0; rc >= 0 && i < todo.len; i++) {
+        struct ended parent = todo.items[i];
+        rc = settle_children(s, &parent, &todo, err);
+    }
+    free(todo.items);
+    return rc;
+}
+
+int settle_if_final(struct sqlite_store *s, int64_t seq, struct err *err) {
+    struct job_ref j;
+    int rc = job_ref_get(s, seq, &j, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "no job number %lld to wait for", (long long)seq);
+    int64_t cause = 0;
+    if (rc < 0 || q_int(s, err, &cause, "SELECT cause FROM job WHERE seq = ?", "i", seq) < 0)
+        return -1;
+    return job_is_final(j.state) ? settle(s, seq, ending(&j, j.state, (enum job_cause)cause), err)
+                                 : 0;
+}
+
 int change_state(struct sqlite_store *s, const struct job_ref *j, enum job_state to,
                  enum job_cause cause, struct err *err) {
     int rc = set_state(s, j, to, cause, err);
@@ -208,13 +238,5 @@ int change_state(struct sqlite_store *s, const struct job_ref *j, enum job_state
     enum ending how = ending(j, to, cause);
     if (count_run_down(s, j, how, err) < 0)
         return -1;
-    /* A list instead of recursion: a chain of any length may be skipped at once. */
-    struct ended_list todo = {0};
-    push(&todo, j->seq, how);
-    for (size_t i = 0; rc >= 0 && i < todo.len; i++) {
-        struct ended parent = todo.items[i];
-        rc = settle_children(s, &parent, &todo, err);
-    }
-    free(todo.items);
-    return rc < 0 ? -1 : 1;
+    return settle(s, j->seq, how, err) < 0 ? -1 : 1;
 }

@@ -37,8 +37,10 @@ int op_promote(struct store *base, int64_t lane, int64_t now, int64_t *next_due,
             s, err, "SELECT run_at, seq FROM timed WHERE lane = ? ORDER BY run_at, seq LIMIT 1",
             "i", lane);
         int rc = st ? q_row(s, st, err) : -1;
-        if (rc <= 0)
+        if (rc <= 0) {
+            *next_due = 0;
             return rc;
+        }
         int64_t run_at = sqlite3_column_int64(st, 0), seq = sqlite3_column_int64(st, 1);
         q_end(st);
         *next_due = run_at;

@@ -29,7 +29,7 @@ static void keep_value(struct slot *s, const char *key, const char *value) {
 static void on_result(struct slot *s, const char *kind, const char *ms, const char *text) {
     static const char *const kinds[] = {"", "ok", "fail", "fatal", "snooze"};
     int k = name_find(kinds, ARRAY_LEN(kinds), kind);
-    s->lua.kind = k > 0 ? k : LUA_FAIL;
+    s->lua.kind = k > 0 ? (enum lua_kind)k : LUA_FAIL;
     s->lua.snooze_ms = strtoll(ms, NULL, 10);
     free(s->lua.text);
     s->lua.text = xstrdup(text);

@@ -37,8 +37,9 @@ struct slot_stream {
 };
 
 /* What a Lua job said with its last message. */
+enum lua_kind { LUA_NO_RESULT, LUA_OK, LUA_FAIL, LUA_FATAL, LUA_SNOOZE };
 struct lua_result {
-    enum { LUA_NO_RESULT, LUA_OK, LUA_FAIL, LUA_FATAL, LUA_SNOOZE } kind;
+    enum lua_kind kind;
     char *text;
     int64_t snooze_ms;
 };

@@ -184,7 +184,8 @@ local function run(args)
     local parsed, message, code = parse(command, name, before, rest)
     if not parsed then return nil, message, code end
     if parsed.help then
-        command, parsed = cli.load("help"), { words = { name:match("^%S+"), name:match(" (%S+)$") } }
+        parsed = { words = { name:match("^%S+"), name:match(" (%S+)$") } }
+        command = cli.load("help")
     end
     local ctx = context.new(parsed)
     return true, ctx, command, parsed

@@ -73,7 +73,9 @@ function context:store_path()
     local path = self.options.store or os.getenv("QUEUECTL_STORE")
     if path == "" and not self.options.store then path = nil end
     if path then
-        if path == "" then return nil, "--store: an empty path; give a file's path", context.USAGE end
+        if path == "" then
+            return nil, "--store: an empty path; give a file's path", context.USAGE
+        end
         if path:find("://", 1, true) or path:sub(1, 1) == "/" then return path end
         return assert(core.cwd()) .. "/" .. path
     end

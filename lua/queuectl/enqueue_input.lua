@@ -23,7 +23,9 @@ end
 local function command(value)
     if type(value) ~= "string" then return nil, "command: must be text" end
     if not value:find("%S") then return nil, "command: is empty" end
-    if value:find("%z") then return nil, "command: contains a NUL byte, which no program can get" end
+    if value:find("%z") then
+        return nil, "command: contains a NUL byte, which no program can get"
+    end
     if #value > COMMAND_MAX then
         return nil, ("command: %d bytes, the kernel takes at most %d; put it into a script file")
             :format(#value, COMMAND_MAX)
@@ -47,7 +49,9 @@ local function duration(name, allow_none, allow_zero)
     return function(value)
         if allow_none and value == "none" then return 0 end
         local ms, message = time.parse_duration(value)
-        if not ms then return nil, ("%s: %s; say 90, \"90s\", \"5m\" or \"1h30m\""):format(name, message) end
+        if not ms then
+            return nil, ('%s: %s; say 90, "90s", "5m" or "1h30m"'):format(name, message)
+        end
         if ms == 0 and not allow_zero then
             return nil, ("%s %s: must be longer than 0%s"):format(name, shown(value),
                 allow_none and "; no limit is spelled none" or "")
@@ -86,7 +90,8 @@ local function env_entry(name, value)
     end
     if value == false then return { name = name, unset = true } end
     if type(value) ~= "string" or value:find("%z") then
-        return nil, ("env %s: the value must be text without NUL, or false to unset it"):format(name)
+        return nil, ("env %s: the value must be text without NUL, or false to unset it")
+            :format(name)
     end
     return { name = name, value = value }
 end
@@ -95,7 +100,8 @@ local function sort_env(list)
     local size = 0
     for _, entry in ipairs(list) do size = size + #entry.name + #(entry.value or "") + 2 end
     if size > ENV_MAX then
-        return nil, ("env: %d bytes together, at most %d; pass a file instead"):format(size, ENV_MAX)
+        return nil, ("env: %d bytes together, at most %d; pass a file instead"):format(size,
+            ENV_MAX)
     end
     table.sort(list, function(a, b) return a.name < b.name end)
     return list
@@ -243,8 +249,9 @@ function input.from_argv(argv, base)
 end
 
 local function read_file(path)
-    local file, message = io.stdin, nil
+    local file = io.stdin
     if path ~= "-" then
+        local message
         file, message = io.open(path, "rb")
         if not file then return nil, message, 3 end
     end

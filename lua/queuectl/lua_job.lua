@@ -42,7 +42,12 @@ local function call(label, fn, ...)
         raised = context.is_outcome(value) and value or describe_error(label, value)
     end
     local function collect(ok, ...)
-        if not ok then return nil, raised or "stack overflow" end
+        if not ok then
+            -- Neither for lack of memory nor of stack does LuaJIT call the handler.
+            local out_of_memory = ... == "not enough memory"
+            return nil, raised or out_of_memory and "not enough memory: a Lua job may hold 1 GiB"
+                or "stack overflow"
+        end
         return true, { count = select("#", ...), ... }
     end
     return collect(xpcall(fn, handler, ...))

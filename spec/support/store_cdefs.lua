@@ -254,7 +254,9 @@ end
 -- The same facts, asked of the compiler.
 function cdefs.compiled(dir)
     local lines = { "#include <stddef.h>", "#include <stdio.h>" }
-    for _, header in ipairs(cdefs.headers) do lines[#lines + 1] = ('#include "%s"'):format(header) end
+    for _, header in ipairs(cdefs.headers) do
+        lines[#lines + 1] = ('#include "%s"'):format(header)
+    end
     lines[#lines + 1] = "int main(void) {"
     local function print_fact(key, expression)
         lines[#lines + 1] = ('printf("%s=%%lld\\n", (long long)(%s));'):format(key, expression)

@@ -12,7 +12,8 @@ return {
     setup = function(parser)
         parser:argument("jobs", "their ids"):args("+"):argname("JOB")
     end,
-    notes = "A running job gets TERM, and KILL after its kill_after (10 s). Undo: queuectl retry.\n",
+    notes = "A running job gets TERM, and KILL after its kill_after (10 s).\n"
+        .. "To undo it: queuectl retry JOB.\n",
     examples = { { "queuectl cancel job1", "it will not run, or stops" } },
     run = function(ctx, args)
         return bulk.each(ctx, args.jobs, function(store, id) return store:cancel(id) end, say)

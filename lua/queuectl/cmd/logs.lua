@@ -51,7 +51,7 @@ end
 
 -- Follows the attempt that runs, and those after it, until the job is final.
 local function follow(ctx, store, id, show)
-    local token, at, total = nil, 0, nil
+    local token, at = nil, 0
     local gap = say_gap(ctx)
     while true do
         local job, message, code = store:get(id)
@@ -61,9 +61,8 @@ local function follow(ctx, store, id, show)
         if not attempts then return nil, message, code end
         local attempt = choose(job, attempts)
         if attempt.token ~= token then token, at = attempt.token, 0 end
-        total = attempt.output_total
         at, message, code = output.each(store, job, token,
-            { from = at, total = total, fn = show, gap = gap })
+            { from = at, total = attempt.output_total, fn = show, gap = gap })
         if not at then return nil, message, code end
         ctx:flush()
         if ctx.output_failed or FINAL[job.state] then return true end

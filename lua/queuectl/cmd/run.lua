@@ -124,8 +124,8 @@ end
 return {
     summary = "run the jobs of a Lua file, with live progress, until all are finished",
     setup = setup,
-    notes = "Exits with 0 only if every job succeeded. Ctrl-C once finishes what runs, twice stops\n"
-        .. "it; --resume goes on later.\n",
+    notes = "Exits with 0 only if every job succeeded. Ctrl-C once finishes what runs, twice\n"
+        .. "stops it; --resume goes on later.\n",
     examples = {
         { "queuectl run -n jobs.lua", "what would run, and in which order" },
         { "queuectl run -j 4 jobs.lua", "four at a time" },

@@ -32,8 +32,8 @@ end
 local function attempt_line(attempt)
     local how = attempt.error and text.line(attempt.error) or attempt.cause
     if attempt.cause == "exit" and not attempt.error then how = "ok" end
-    return ("#%d  %s  %s  %s"):format(attempt.attempt, format.clock(attempt.started_at, core.time()),
-        format.duration(attempt.duration), how)
+    local at = format.clock(attempt.started_at, core.time())
+    return ("#%d  %s  %s  %s"):format(attempt.attempt, at, format.duration(attempt.duration), how)
 end
 
 local function as_text(ctx, store, job, attempts)

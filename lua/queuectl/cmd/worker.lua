@@ -30,7 +30,8 @@ local start = {
     end,
     notes = "Ctrl-C finishes what runs and takes nothing new; a second one stops the jobs and\n"
         .. "hands them back without counting the attempt.\n",
-    examples = { { "queuectl worker start --count 4 --until-empty", "do all there is, then leave" } },
+    examples = { { "queuectl worker start --count 4 --until-empty", "do all there is, then leave" },
+    },
     run = function(ctx, args)
         local count, message = slots(args.count)
         if not count then return nil, message, context.USAGE end
@@ -119,9 +120,9 @@ local stop = {
     end,
     examples = { { "queuectl worker stop", "finish what runs, then stop" } },
     run = function(ctx, args)
-        local limit, message, code = parse_limit(args.timeout)
+        local limit, message = parse_limit(args.timeout)
         if message then return nil, message, context.USAGE end
-        local store, picked
+        local store, picked, code
         store, message, code = ctx:store()
         if not store then return nil, message, code end
         picked, message, code = select_workers(store, args.names)

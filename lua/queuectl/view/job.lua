@@ -24,7 +24,7 @@ end
 
 local function duration(job)
     if job.started_at and job.finished_at and job.finished_at >= job.started_at then
-        return job.finished_at - job.started_at
+        return math.floor((job.finished_at - job.started_at) * 1000 + 0.5) / 1000
     end
 end
 

@@ -13,7 +13,8 @@ local function needs_text(plan, job)
             names[#names + 1] = ("… %d more"):format(#job.needs - 3)
             break
         end
-        names[i] = plan.jobs[need.job].name .. (need.on ~= "success" and " (" .. need.on .. ")" or "")
+        local on = need.on ~= "success" and (" (%s)"):format(need.on) or ""
+        names[i] = plan.jobs[need.job].name .. on
     end
     return table.concat(names, ", ")
 end
@@ -69,7 +70,8 @@ local function as_json(ctx, plan, steps, order)
         list[n] = json.object { { "name", job.name }, { "step", steps[i] }, { "kind", job.kind },
             { "command", command(plan, job) }, { "needs", json.list(needs) }, { "line", job.line } }
     end
-    ctx:print(json.encode(json.object { { "file", plan.path }, { "jobs", json.list(list) } }) .. "\n")
+    local result = json.object { { "file", plan.path }, { "jobs", json.list(list) } }
+    ctx:print(json.encode(result) .. "\n")
 end
 
 function plan_view.print(ctx, plan)
