@@ -26,7 +26,8 @@ static int launch(struct guardian *g, int sock, int lock_fd, int slots, struct e
                       .env = environ,
                       .fds = {null_fd, STDERR_FILENO, STDERR_FILENO, sock, lock_fd},
                       .fds_len = 5,
-                      .session = true};
+                      .session = true,
+                      .keep_hup_off = true}; /* it passes on what nohup set */
     struct spawn_failure why;
     int rc = spawn(&s, &g->pid, &why);
     fd_close(&null_fd);
@@ -42,8 +43,9 @@ int guardian_start(struct guardian *g, int lock_fd, int slots, struct err *err) 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_set(err, ERR_FAILED, "socketpair: %s", strerror(errno));
     int size = 2 * GUARDIAN_PACKET_MAX;
-    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+    for (int i = 0; i < 2; i++)
+        if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+            setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     /* Should the guardian be killed, its orphans come to us. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     int rc = launch(g, pair[1], lock_fd, slots, err);

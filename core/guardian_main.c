@@ -61,6 +61,13 @@ static bool belongs(const struct ward *w, pid_t pid) {
     return getpgid(pid) == w->leader || getsid(pid) == w->leader || proc_has_mark(pid, w->mark);
 }
 
+static const struct ward *owner(pid_t pid) {
+    for (uint32_t i = 0; i < g.n; i++)
+        if (g.wards[i].state != WARD_FREE && belongs(&g.wards[i], pid))
+            return &g.wards[i];
+    return NULL;
+}
+
 static bool is_leader(pid_t pid) {
     for (uint32_t i = 0; i < g.n; i++)
         if (g.wards[i].state != WARD_FREE && g.wards[i].leader == pid)
@@ -85,7 +92,8 @@ static bool has_strays(const struct ward *w, int signo) {
     for (ssize_t i = 0; i < n; i++) {
         if (is_leader(pids[i]) || waitpid(pids[i], NULL, WNOHANG) != 0)
             continue;
-        bool mine = belongs(w, pids[i]) || !any_running();
+        const struct ward *o = owner(pids[i]);
+        bool mine = o == w || (!o && !any_running());
         if (mine && signo)
             kill(pids[i], signo);
         found = found || mine;

@@ -24,22 +24,6 @@ static void put_error_tail(struct output *o, const char *data, size_t len) {
     o->error_len = keep + len;
 }
 
-static struct piece *piece_for(struct output *o, int stream, int64_t at) {
-    struct piece *last = o->pieces_len ? &o->pieces[o->pieces_len - 1] : NULL;
-    bool joins = last && last->stream == stream && at - last->at <= SAME_TIME_MS &&
-                 last->len < PIECE_MAX && last->offset + (int64_t)last->len == o->total &&
-                 o->total != OUTPUT_HEAD;
-    if (joins)
-        return last;
-    if (o->pieces_len == o->pieces_cap) {
-        o->pieces_cap = o->pieces_cap ? o->pieces_cap * 2 : 8;
-        o->pieces = xrealloc(o->pieces, o->pieces_cap * sizeof(*o->pieces));
-    }
-    struct piece *p = &o->pieces[o->pieces_len++];
-    *p = (struct piece){.offset = o->total, .at = at, .start = o->held.len, .stream = stream};
-    return p;
-}
-
 /* Drop what lies between head and tail. Pieces end at OUTPUT_HEAD, so a piece belongs wholly to the
  * head or can be cut in front. */
 static void drop_middle(struct output *o) {
@@ -65,6 +49,31 @@ static void drop_middle(struct output *o) {
     o->held.len = used;
 }
 
+/* Head and tail alone may be very many pieces. Dropping is tried only when the array is full, and
+ * where it frees less than half the array grows: else each piece would cost a pass over all. */
+static void more_pieces(struct output *o) {
+    if (o->pieces_cap >= PIECES_HELD)
+        drop_middle(o);
+    if (o->pieces_cap && o->pieces_len <= o->pieces_cap / 2)
+        return;
+    o->pieces_cap = o->pieces_cap ? o->pieces_cap * 2 : 8;
+    o->pieces = xrealloc(o->pieces, o->pieces_cap * sizeof(*o->pieces));
+}
+
+static struct piece *piece_for(struct output *o, int stream, int64_t at) {
+    struct piece *last = o->pieces_len ? &o->pieces[o->pieces_len - 1] : NULL;
+    bool joins = last && last->stream == stream && at - last->at <= SAME_TIME_MS &&
+                 last->len < PIECE_MAX && last->offset + (int64_t)last->len == o->total &&
+                 o->total != OUTPUT_HEAD;
+    if (joins)
+        return last;
+    if (o->pieces_len == o->pieces_cap)
+        more_pieces(o);
+    struct piece *p = &o->pieces[o->pieces_len++];
+    *p = (struct piece){.offset = o->total, .at = at, .start = o->held.len, .stream = stream};
+    return p;
+}
+
 void output_put(struct output *o, int stream, int64_t at, const char *data, size_t len) {
     if (stream == 2)
         put_error_tail(o, data, len);
@@ -78,7 +87,7 @@ void output_put(struct output *o, int stream, int64_t at, const char *data, size
         o->total += (int64_t)n;
         data += n;
         len -= n;
-        if (o->held.len > OUTPUT_HELD - PIECE_MAX || o->pieces_len > PIECES_HELD)
+        if (o->held.len > OUTPUT_HELD - PIECE_MAX)
             drop_middle(o);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,22 +21,32 @@ static const char *path_of(char *const *env) {
     return "/usr/local/bin:/usr/bin:/bin";
 }
 
+/* "sh", room for the path, and the arguments: what runs a script without #!. Yours to free. */
+static char **script_argv(char *const *argv) {
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    char **script = xcalloc(n + 2, sizeof(*script));
+    script[0] = (char *)"sh";
+    if (n > 1)
+        memcpy(script + 2, argv + 1, (n - 1) * sizeof(*script));
+    return script;
+}
+
 /* A script without #! is run by the shell, as execvp does. */
-static void exec_file(const char *file, char *const *argv, char *const *env) {
+static void exec_file(const char *file, char *const *argv, char **script, char *const *env) {
     execve(file, argv, env);
     if (errno != ENOEXEC)
         return;
-    char *script[66] = {(char *)"sh", (char *)file};
-    for (size_t i = 1; i < 64 && argv[i]; i++)
-        script[i + 1] = argv[i];
+    script[1] = (char *)file;
     execve("/bin/sh", script, env);
 }
 
 /* Runs in the vfork child: no allocation. Returns only on failure, with errno. */
-static void exec_search(char *const *argv, char *const *env) {
+static void exec_search(char *const *argv, char **script, char *const *env) {
     const char *name = argv[0], *dir = path_of(env);
     if (strchr(name, '/')) {
-        exec_file(name, argv, env);
+        exec_file(name, argv, script, env);
         return;
     }
     char file[4096];
@@ -48,7 +59,7 @@ static void exec_search(char *const *argv, char *const *env) {
             size_t at = len ? len : 1;
             file[at] = '/';
             memcpy(file + at + 1, name, name_len + 1);
-            exec_file(file, argv, env);
+            exec_file(file, argv, script, env);
             if (errno != ENOENT && errno != ENOTDIR)
                 seen = errno;
         }
@@ -59,10 +70,34 @@ static void exec_search(char *const *argv, char *const *env) {
     errno = seen;
 }
 
+/* Handlers go with exec, what is ignored stays: those are set back. Found out at the first spawn;
+ * what a process ignores it ignores from its start. The kernel's own calls: sigaction() refuses the
+ * two signals that libc keeps for itself, and posix_spawn starts programs with just those ignored.
+ */
+static bool ignored[NSIG];
+
+struct kernel_action {
+    void (*handler)(int);
+    unsigned long rest[7];
+};
+
+static long kernel_sigaction(int sig, const struct kernel_action *to, struct kernel_action *was) {
+    return syscall(SYS_rt_sigaction, sig, to, was, (size_t)NSIG / 8);
+}
+
+static void find_ignored(void) {
+    static bool known;
+    struct kernel_action now;
+    for (int sig = 1; !known && sig < NSIG; sig++)
+        ignored[sig] = kernel_sigaction(sig, NULL, &now) == 0 && now.handler == SIG_IGN;
+    known = true;
+}
+
 static void reset_signals(bool keep_hup_off) {
+    static const struct kernel_action by_default;
     for (int sig = 1; sig < NSIG; sig++)
-        if (sig != SIGKILL && sig != SIGSTOP && !(sig == SIGHUP && keep_hup_off))
-            signal(sig, SIG_DFL);
+        if (ignored[sig] && !(sig == SIGHUP && keep_hup_off))
+            kernel_sigaction(sig, &by_default, NULL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -80,7 +115,7 @@ static int place_fds(const struct spawn *s) {
 }
 
 /* In the child, which shares the parent's memory: says in *why what failed. */
-static void child(const struct spawn *s, struct spawn_failure *why) {
+static void child(const struct spawn *s, char **script, struct spawn_failure *why) {
     if (s->session)
         setsid();
     else if (s->group)
@@ -96,11 +131,11 @@ static void child(const struct spawn *s, struct spawn_failure *why) {
     reset_signals(s->keep_hup_off);
     why->stage = SPAWN_EXEC;
     if (s->file)
-        exec_file(s->file, s->argv, s->env);
+        exec_file(s->file, s->argv, script, s->env);
     else
-        exec_search(s->argv, s->env);
+        exec_search(s->argv, script, s->env);
     if (s->fallback)
-        exec_search(s->fallback, s->env);
+        execve("/bin/sh", s->fallback, s->env);
 out:
     why->error = errno;
 }
@@ -108,17 +143,21 @@ out:
 int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why) {
     /* volatile: written by the child in our memory while we stand still */
     static volatile struct spawn_failure shared;
+    static char **script;
     shared = (struct spawn_failure){.stage = SPAWN_FORK};
+    find_ignored();
     sigset_t all, before;
+    script = script_argv(s->argv);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t p = vfork();
     if (p == 0) {
-        child(s, (struct spawn_failure *)&shared);
+        child(s, script, (struct spawn_failure *)&shared);
         _exit(127);
     }
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
+    free(script);
     *why = (struct spawn_failure){shared.stage, shared.error};
     if (p < 0) {
         why->error = error;

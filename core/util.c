@@ -183,6 +183,12 @@ void buf_json(struct buf *b, const char *p, size_t len) {
     buf_add(b, "\"", 1);
 }
 
+/* ASCII's and, in UTF-8, the C1 ones U+0080 to U+009F: terminals obey both. */
+static bool is_control(const char *p, size_t n) {
+    unsigned char c = (unsigned char)p[0];
+    return c < 0x20 || c == 0x7f || (n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0);
+}
+
 char *text_escape(const char *p, size_t len, size_t max) {
     struct buf b = {0};
     buf_add(&b, "", 0);
@@ -193,11 +199,13 @@ char *text_escape(const char *p, size_t len, size_t max) {
             buf_str(&b, "…");
             break;
         }
-        if (n == 0 || c < 0x20 || c == 0x7f)
-            buf_printf(&b, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\x%02x", c);
-        else
+        if (n > 0 && !is_control(p + i, n)) {
             buf_add(&b, p + i, n);
-        i += n ? n : 1;
+        } else {
+            buf_printf(&b, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\x%02x", c);
+            n = 1; /* the rest of a C1 one is no valid start and escaped next */
+        }
+        i += n;
     }
     return b.data;
 }

@@ -198,6 +198,9 @@ static int set_up(struct worker *w, struct err *err) {
     const struct worker_options *o = w->options;
     if (loop_new(&w->loop, err) < 0 || catch_signals(w, err) < 0)
         return -1;
+    w->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (w->null_fd < 0)
+        return err_set(err, ERR_FAILED, "/dev/null: %s", strerror(errno));
     if (store_open(o->store, STORE_CREATE, &w->store, err) < 0)
         return -1;
     w->store_path = realpath(o->store, NULL);
@@ -228,6 +231,7 @@ static void tear_down(struct worker *w) {
         w->store->ops->checkpoint(w->store, 1 << 20);
         w->store->ops->close(w->store);
     }
+    fd_close(&w->null_fd);
     free(w->store_path);
     free(w->source_hash);
     buf_free(&w->source);
@@ -265,6 +269,7 @@ int worker_main(const struct worker_options *o, struct err *err) {
     struct worker w = {.options = o,
                        .lease = {.lock_fd = -1},
                        .guardian = {.fd = -1},
+                       .null_fd = -1,
                        .run_left = -1,
                        .report = {.format = o->format, .fd = o->report_fd},
                        .retry = {.fn = on_retry},

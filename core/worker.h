@@ -16,7 +16,9 @@ struct worker_options {
     int report_fd;
 };
 
-enum { WORKER_SLOTS_MAX = 1024 };
+/* Two events of each slot fit into the guardian's socket unread, so neither side can block the
+ * other. */
+enum { WORKER_SLOTS_MAX = 256 };
 
 /* Work until told to stop. 0, or -1 with err. SIGINT and SIGTERM: once finishes what runs and takes
  * nothing new, twice stops the jobs and hands them back. */

@@ -74,6 +74,7 @@ struct worker {
     struct loop *loop;
     struct store *store;
     char *store_path; /* absolute */
+    int null_fd;      /* standard input of most jobs */
     struct lease lease;
     struct guardian guardian;
     struct watch guardian_watch, notify_watch, report_watch;

@@ -85,10 +85,6 @@ static int stdin_from_file(const struct job *j, struct err *err) {
 static int open_stdin(const struct job *j, struct err *err) {
     if (j->stdin_path)
         return stdin_from_file(j, err);
-    if (!j->stdin_text.len) {
-        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        return fd < 0 ? err_set(err, ERR_FAILED, "/dev/null: %s", strerror(errno)) : fd;
-    }
     int fd = memory_file("stdin", err);
     if (fd >= 0 && (write_all(fd, j->stdin_text.data, j->stdin_text.len, err) < 0 ||
                     lseek(fd, 0, SEEK_SET) < 0))
@@ -151,7 +147,8 @@ static int open_pipe(struct slot_stream *st, int *child_end, struct err *err) {
 
 static int open_fds(struct slot *s, struct job_fds *f, struct err *err) {
     f->n = s->job.kind == JOB_LUA ? 5 : 3;
-    f->fds[0] = open_stdin(&s->job, err);
+    bool has_stdin = s->job.stdin_path || s->job.stdin_text.len;
+    f->fds[0] = has_stdin ? open_stdin(&s->job, err) : s->worker->null_fd;
     if (f->fds[0] < 0 || open_pipe(&s->streams[PIPE_OUT], &f->fds[1], err) < 0 ||
         open_pipe(&s->streams[PIPE_ERR], &f->fds[2], err) < 0)
         return -1;
@@ -225,6 +222,8 @@ int start_job(struct slot *s, struct err *err) {
         rc = err_set(err, ERR_FAILED, "%s", s->job.error);
     else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0)
         rc = send_request(s, &f, err);
+    if (f.fds[0] == s->worker->null_fd)
+        f.fds[0] = -1;
     for (int i = 0; i < GUARDIAN_FDS; i++)
         fd_close(&f.fds[i]);
     return rc;

@@ -321,8 +321,7 @@ end
 
 -- The seqs of all pages; between(page) runs between them.
 function Store:list_seqs(q, between)
-    local seqs, page, cursor = {}, nil, nil
-    local pages = 0
+    local seqs, pages, page, cursor = {}, 0
     repeat
         page, cursor = self:list { state = q.state, run = q.run, limit = q.limit, after = cursor }
         for _, job in ipairs(page) do seqs[#seqs + 1] = job.seq end
@@ -505,6 +504,28 @@ function Store:tally()
         for _, job in ipairs(page) do counts[job.state] = counts[job.state] + 1 end
     until not cursor
     return counts
+end
+
+---- other processes
+
+-- Starts spec/store/child.lua, in the sanitizer's runtime if the library needs it.
+function store.child(...)
+    local env = { QUEUECTL_BUILD = t.build, LD_PRELOAD = false }
+    local cache = io.open(t.build .. "/CMakeCache.txt")
+    if cache and cache:read("*a"):find("SANITIZE:BOOL=ON", 1, true) then
+        env.LD_PRELOAD = t.run({ "gcc", "-print-file-name=libasan.so" }).out:match("%S+")
+        env.ASAN_OPTIONS = (os.getenv("SPEC_ASAN_OPTIONS") or "") .. ":detect_leaks=0"
+    end
+    if cache then cache:close() end
+    return t.spawn({ "/usr/bin/luajit", "spec/store/child.lua", ... },
+                   { env = env, cwd = t.root, stdin = true })
+end
+
+-- Waits until it has printed this line.
+function store.wait_line(child, line)
+    t.eventually(function()
+        return ("\n" .. child:out()):find("\n" .. line .. "\n", 1, true)
+    end, 20, line .. " of " .. child:describe())
 end
 
 ---- backends: what the contract specs run against

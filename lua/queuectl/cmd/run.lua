@@ -8,7 +8,7 @@ local run_file = require "queuectl.run_file"
 local spec = require "queuectl.spec"
 local summary = require "queuectl.view.summary"
 
-local SLOTS_MAX = 1024
+local SLOTS_MAX = 256 -- WORKER_SLOTS_MAX of core/worker.h
 -- A worker process that was killed is replaced, but not for ever.
 local WORKERS_MAX = 100
 

@@ -4,7 +4,7 @@ local format = require "queuectl.view.format"
 local json = require "queuectl.json"
 local text = require "queuectl.view.text"
 
-local SLOTS_MAX = 1024
+local SLOTS_MAX = 256 -- WORKER_SLOTS_MAX of core/worker.h
 
 local function slots(value)
     local n = value:find("^%d+$") and tonumber(value)
