@@ -129,11 +129,21 @@ local function parse_error(name, message)
     return nil, ("%s; see: queuectl %s --help"):format(line, name), context.USAGE
 end
 
+-- "--priority -5" is a value, not an option named -5.
+local function add_word(words, word)
+    local last = words[#words]
+    if word:find("^%-%d") and last and last:find("^%-%-[%a-]+$") then
+        words[#words] = last .. "=" .. word
+    else
+        words[#words + 1] = word
+    end
+end
+
 local function parse(command, name, before, words)
     local rest
     if command.rest then words, rest = cut_rest(words) end
     local all = { unpack(before) }
-    for _, word in ipairs(words) do all[#all + 1] = word end
+    for _, word in ipairs(words) do add_word(all, word) end
     for _, word in ipairs(all) do
         if word == "--help" or word == "-h" then return { help = true } end
     end

@@ -7,11 +7,19 @@ local json = require "queuectl.json"
 
 local run_file = {}
 
+local NOT_PERMITTED = 7
 local FILE_MAX = 8 * 1024 * 1024
 
+-- message as the system words it: "PATH: why"
+local function unreadable(message)
+    return nil, message, message:find(": Permission denied", 1, true) and NOT_PERMITTED
+        or context.NOT_FOUND
+end
+
 local function read(path)
+    if path == "" then return nil, "the file's name is empty; give a jobs file", context.USAGE end
     local kind, size = core.stat(path)
-    if not kind then return nil, size, context.NOT_FOUND end
+    if not kind then return unreadable(size) end
     if kind ~= "file" then
         return nil, ("%s: is not a file; give a jobs file"):format(path), context.USAGE
     end
@@ -19,7 +27,7 @@ local function read(path)
         return nil, ("%s: larger than 8 MiB; build its jobs in loops"):format(path), context.CONFIG
     end
     local file, message = io.open(path, "rb")
-    if not file then return nil, message, context.NOT_FOUND end
+    if not file then return unreadable(message) end
     local text = file:read("*a")
     file:close()
     return text

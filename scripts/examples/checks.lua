@@ -4,14 +4,13 @@
 --   scripts/run scripts/examples/checks.lua
 --   CHECKS=all scripts/run scripts/examples/checks.lua    also the slow ones, with clang
 --
--- Exit code 0 means that all is well; else the end of the run says what is not, and
--- build/checks.txt has the state of every job.
+-- Exit code 0 means that all is well; else the last lines say what is not. build/checks.txt has
+-- the state of every job. It writes into build/ alone, as scripts/build and scripts/test do.
 
--- `./` is the project: paths are relative to this file. A check that fails would fail again.
+-- Jobs run in the project's folder: `cwd` is relative to this file. A check that fails would fail again.
 defaults { cwd = "../..", retries = 0, timeout = "30m" }
 
 local checks = { "format", "luacheck_all", "layers", "calls", "size" }
-local slow = { "clang", "tidy" }
 
 -- Installs missing Debian packages when root runs this, and else names them.
 local setup = job "setup" { run = { "scripts/setup", "test" }, priority = 2 }
@@ -29,19 +28,14 @@ local lint = job "lint" {
 
 local specs = job "specs" { needs = build, run = { "scripts/test", "spec/unit" } }
 
-local all = { setup, build, lint, specs }
+-- A list of jobs may say for all of them how they have to end: with "done" it does not matter.
+local everything = { setup, build, lint, specs, on = "done" }
 if os.getenv "CHECKS" == "all" then
-    for _, name in ipairs(slow) do
-        all[#all + 1] = job("lint-" .. name) {
-            needs = all[#all], -- clang and tidy use the same build: one after the other
-            run = { "scripts/lint", name },
-        }
-    end
+    everything[#everything + 1] = job "slow" { needs = setup, run = "scripts/lint clang tidy" }
 end
 
--- Runs when everything has ended, well or not, and asks the store how.
-all.on = "done"
+-- Asks the store how the jobs of this run have ended.
 job "summary" {
-    needs = { all },
+    needs = { everything },
     run = [[build/queuectl list --run "$QUEUECTL_RUN" -o table | tee build/checks.txt]],
 }

@@ -92,6 +92,17 @@ describe("store/output (" .. backend.name .. ")", function()
         end
     end)
 
+    it("drops a chunk only once all of it lies before the tail", function()
+        local chunk = { offset = HEAD, data = ("m"):rep(1000) }
+        local last = HEAD + 1000 + TAIL
+        s:output_add(job, { chunk }, HEAD + 1000)
+        s:output_add(job, { { offset = HEAD + 1000, data = "x" } }, last - 1)
+        assert.equal(chunk.data, s:output_chunks(job.seq, 1)[1].data)
+        s:output_add(job, {}, last)
+        assert.same({ { offset = HEAD + 1000, data = "x", stream = 1, at = 0 } },
+                    s:output_chunks(job.seq, 1))
+    end)
+
     it("keeps streams, times and attempts apart", function()
         s:output_add(job, { { offset = 0, data = "out", stream = 1, at = 11 },
                             { offset = 3, data = "err\0", stream = 2, at = 12 } }, 7)

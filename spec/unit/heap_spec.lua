@@ -18,9 +18,9 @@ describe("heap", function()
     -- Each knows its place, and no child is before its parent.
     local function check()
         for i = 1, tonumber(h.len) do
-            assert.equal(i, tonumber(h.items[i - 1].pos))
-            if i > 1 then
-                assert.is_true(h.items[math.floor(i / 2) - 1].at <= h.items[i - 1].at)
+            if h.items[i - 1].pos ~= i then error("a wrong place at " .. i) end
+            if i > 1 and h.items[math.floor(i / 2) - 1].at > h.items[i - 1].at then
+                error("a child before its parent at " .. i)
             end
         end
     end
@@ -73,6 +73,7 @@ describe("heap", function()
                 at[i] = r(100)
                 core.heap_set(h, items[i], at[i])
             end
+            check()
             local first, n = nil, 0
             for _, v in pairs(at) do
                 first, n = math.min(first or v, v), n + 1
@@ -84,6 +85,5 @@ describe("heap", function()
                 if (at[k] ~= nil) ~= (items[k].pos > 0) then error "an item is lost" end
             end
         end
-        check()
     end)
 end)

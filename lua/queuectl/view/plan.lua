@@ -28,9 +28,15 @@ local function shown_argv(argv, plan)
     return table.concat(words, " ")
 end
 
+-- In one line, without the indentation of text that stands in several.
+local function one_line(str)
+    str = str:gsub("^%s+", ""):gsub("%s+$", ""):gsub("[ \t]*\n%s*", "\n")
+    return text.line(str)
+end
+
 local function command(plan, job)
     if job.kind == "lua" then return "Lua function" end
-    return job.command and text.line(job.command) or text.line(shown_argv(job.argv, plan))
+    return one_line(job.command or shown_argv(job.argv, plan))
 end
 
 --- How many jobs must have ended before each: the earliest step at which it can start.

@@ -58,6 +58,12 @@ local function reason(event)
     return event.error and text.line(event.error:match("^[^\n]*")) or event.cause or ""
 end
 
+-- What stands behind the word "snoozed", so without saying it again.
+local function snooze_reason(event)
+    local said = reason(event):gsub("^snoozed: ", "")
+    return said == "snoozed" and "" or said .. ", "
+end
+
 local LINES = {
     picked = function(e)
         return "started", e.name or e.job, e.attempt > 1
@@ -74,7 +80,7 @@ local LINES = {
     end,
     cancelled = function(e) return "cancelled", e.name or e.job, reason(e) end,
     snoozed = function(e)
-        return "snoozed", e.name or e.job, ("%s, again in %s"):format(reason(e),
+        return "snoozed", e.name or e.job, ("%sagain in %s"):format(snooze_reason(e),
             format.duration(e.delay or 0))
     end,
     recovered = function(e)
@@ -128,7 +134,7 @@ Json.tick, Json.close = Lines.tick, Lines.close
 local Live = {}
 Live.__index = Live
 
-local function running_lines(self, room)
+local function running_lines(self, room, columns)
     local jobs = {}
     for _, job in pairs(self.state.running) do jobs[#jobs + 1] = job end
     table.sort(jobs, function(a, b)
@@ -136,6 +142,7 @@ local function running_lines(self, room)
         return a.label < b.label
     end)
     local lines, now = {}, core.monotonic()
+    local label_room = math.max(12, math.min(44, columns - 36))
     for i, job in ipairs(jobs) do
         if i > room then
             lines[#lines + 1] = ("  … and %d more running"):format(#jobs - room)
@@ -143,7 +150,7 @@ local function running_lines(self, room)
         end
         local extra = job.fraction and ("  %3.0f %% %s"):format(job.fraction * 100,
             text.line(job.text or "")) or ""
-        lines[#lines + 1] = ("  running   %s  %s%s"):format(text.cut(text.line(job.label), 44),
+        lines[#lines + 1] = ("  running   %s  %s%s"):format(text.cut(text.line(job.label), label_room),
             format.duration(now - job.since), extra)
     end
     return lines
@@ -172,7 +179,7 @@ end
 
 function Live:draw()
     local columns, rows = core.terminal_size(1)
-    local lines = running_lines(self, math.max(1, math.min(8, rows - 4)))
+    local lines = running_lines(self, math.max(1, math.min(8, rows - 4)), columns)
     lines[#lines + 1] = status_line(self)
     for i, line in ipairs(lines) do lines[i] = text.cut(line, columns - 1) end
     self.ctx:print(table.concat(lines, "\n"))
@@ -185,15 +192,21 @@ local function stays(self, event)
     return event.event ~= "completed" or self.state.total <= QUIET_ABOVE
 end
 
+-- A label and its detail in `room` columns: a long label leaves at least half to the detail.
+local function fit(label, detail, room)
+    local beside = math.max(math.floor(room / 2), room - 2 - text.width(detail))
+    return text.cut(("%s  %s"):format(text.cut(label, math.min(44, beside)), detail), room)
+end
+
 function Live:event(_, event)
     local word, label, detail = line_of(event)
     if not word or not stays(self, event) then return end
     self:erase()
     local columns = core.terminal_size(1)
     local padded = ("%-10s"):format(word)
-    local rest = ("%s  %s"):format(text.cut(text.line(label), 44), detail)
+    local rest = fit(text.line(label), detail, math.max(20, columns - 11))
     self.ctx:print((COLORS[word] and self.ctx:style(COLORS[word], padded) or padded)
-        .. text.cut(rest, math.max(20, columns - 11)) .. "\n")
+        .. rest .. "\n")
 end
 
 function Live:tick()

@@ -37,19 +37,27 @@ local function counts_line(found, seconds)
     return ("%s in %s"):format(table.concat(parts, ", "), format.duration(seconds))
 end
 
-local function print_failure(ctx, store, job)
-    ctx:print(("\n%s %s\n"):format(ctx:style("red", job.state), text.line(job.name or job.id)))
-    local why = job.error or job.cause
-    for line in why:gmatch("[^\n]+") do
-        ctx:print("    " .. text.cut(text.line(line), math.max(40, ctx.columns - 5)) .. "\n")
+-- On a terminal within its edges; elsewhere nothing is lost and nothing is broken.
+local function room(ctx, used)
+    return ctx.tty and math.max(20, ctx.columns - used) or math.huge
+end
+
+local function print_indented(ctx, line)
+    for _, piece in ipairs(text.wrap(text.line(line), room(ctx, 5))) do
+        ctx:print("    " .. piece .. "\n")
     end
+end
+
+local function print_failure(ctx, store, job)
+    local label = text.cut(text.line(job.name or job.id), room(ctx, #job.state + 1))
+    ctx:print(("\n%s %s\n"):format(ctx:style("red", job.state), label))
+    local why = job.error or job.cause
+    for line in why:gmatch("[^\n]+") do print_indented(ctx, line) end
     local lines = output.last_lines(store, job, LINES)
     -- The reason carries the end of stderr already: more only where there is more.
     if #lines > 0 and not why:find(lines[#lines], 1, true) then
         ctx:print("  last lines:\n")
-        for _, line in ipairs(lines) do
-            ctx:print("    " .. text.cut(text.line(line), math.max(40, ctx.columns - 5)) .. "\n")
-        end
+        for _, line in ipairs(lines) do print_indented(ctx, line) end
     end
     ctx:print(("  see it all: queuectl logs %s\n"):format(job.id))
 end
@@ -65,8 +73,9 @@ end
 
 local function print_text(ctx, store, run, found, seconds)
     print_list(ctx, found, "skipped", function(job)
-        ctx:print(("skipped   %s (%s)\n"):format(text.line(job.name or job.id),
-            text.line(job.error or job.cause)))
+        local line = ("skipped   %s (%s)"):format(text.line(job.name or job.id),
+            text.line(job.error or job.cause))
+        ctx:print(text.cut(line, room(ctx, 0)) .. "\n")
     end)
     for _, state in ipairs { "dead", "cancelled" } do
         print_list(ctx, found, state, function(job) print_failure(ctx, store, job) end)
@@ -84,7 +93,7 @@ local function print_json(ctx, run, found, seconds)
     for i, state in ipairs(STATES) do counts[i] = { state, found.counts[state] or 0 } end
     ctx:print(json.encode(json.object { { "event", "summary" }, { "run", run.id },
         { "jobs", json.object(counts) }, { "left", run.left }, { "failed", run.failed },
-        { "seconds", seconds } }) .. "\n")
+        { "seconds", math.floor(seconds * 1000 + 0.5) / 1000 } }) .. "\n")
 end
 
 --- true, or nil, message, exit code

@@ -43,6 +43,21 @@ function text.cut(str, max)
     return table.concat(out) .. "…"
 end
 
+--- The text in pieces of at most `max` columns.
+function text.wrap(str, max)
+    local pieces, from, used = {}, 1, 0
+    for at, char in str:gmatch("()(" .. CHAR .. ")") do
+        local width = char_width(char)
+        if used + width > max then
+            pieces[#pieces + 1] = str:sub(from, at - 1)
+            from, used = at, 0
+        end
+        used = used + width
+    end
+    pieces[#pieces + 1] = str:sub(from)
+    return pieces
+end
+
 function text.pad(str, width)
     return str .. (" "):rep(width - text.width(str))
 end
