@@ -52,7 +52,7 @@ static bool any_worker(struct store *s) {
 static int l_close(lua_State *L) {
     struct store **s = box(L);
     if (*s && !any_worker(*s))
-        (*s)->ops->checkpoint(*s, 1 << 20);
+        (*s)->ops->checkpoint(*s, 256 * 1024);
     if (*s)
         (*s)->ops->close(*s);
     *s = NULL;

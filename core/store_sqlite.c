@@ -276,11 +276,18 @@ static int configure(struct sqlite_store *s, struct err *err) {
     sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, 16 * 1024 * 1024);
     wait_for_lock(s, true);
+    /* A log that begins anew is cut to this size: short after a command, which measures by it when
+     * the next checkpoint is due; long under a worker, where overwriting is cheaper than growing.
+     */
+    const char *log_limit = s->flags & STORE_WAIT ? "PRAGMA journal_size_limit = 65536"
+                                                  : "PRAGMA journal_size_limit = 4194304";
     int rc = sqlite3_exec(s->db,
                           "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL;"
-                          "PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 1048576;"
-                          "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
+                          "PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;"
+                          "PRAGMA temp_store = MEMORY;",
                           NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(s->db, log_limit, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : q_fail(s, err, rc);
 }
 

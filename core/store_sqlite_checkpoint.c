@@ -26,15 +26,25 @@ static void copy_pages(const struct sqlite_store *s) {
     sqlite3_close(db);
 }
 
+/* Any commit after it begins the log anew. Ours does at once: a process that opens the store later,
+ * alone, reads the whole log and does not know that it was copied, so it would only grow. */
+static void begin_log_anew(const struct sqlite_store *s) {
+    char sql[96];
+    sqlite3_snprintf(sizeof(sql), sql, "BEGIN IMMEDIATE; PRAGMA user_version = %d; COMMIT",
+                     SCHEMA_VERSION);
+    if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
 void checkpoint(struct store *base, int64_t min_bytes) {
     struct sqlite_store *s = (struct sqlite_store *)base;
     if (s->broken || wal_bytes(s) < min_bytes)
         return;
     wait_for_lock(s, false);
-    int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK) {
+        copy_pages(s);
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        begin_log_anew(s);
+    }
     wait_for_lock(s, s->flags & STORE_WAIT);
-    if (rc != SQLITE_OK)
-        return;
-    copy_pages(s);
-    sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }

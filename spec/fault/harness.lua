@@ -35,7 +35,7 @@ done
 function Harness.new(random)
     local dir = t.tmpdir()
     local h = setmetatable({ dir = dir, store = dir .. "/queue.db", random = random or t.rng(),
-                             acked = {}, loops_started = 0, loops_running = {}, ended = {} }, Harness)
+                             acked = {}, loops_started = 0, loops_running = {} }, Harness)
     t.write_file(dir .. "/witness", (WITNESS:gsub("%%s", dir)))
     assert(t.run({ "chmod", "+x", dir .. "/witness" }).code == 0)
     t.write_file(dir .. "/seen", "")
@@ -83,7 +83,7 @@ function Harness:end_loops(at_once)
 end
 
 function Harness:start_worker(...)
-    local worker = t.spawn({ t.binary, "--store", self.store, "worker", "start", "--count", "4", ... })
+    local worker = t.spawn { t.binary, "--store", self.store, "worker", "start", "-c", "4", ... }
     t.eventually(function() return worker:err():find("event=started", 1, true) end, 10,
                  "worker started")
     return worker

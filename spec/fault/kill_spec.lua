@@ -99,7 +99,8 @@ end)
 
 describe("kill -9 of a run's", function()
     local function start_run(h, file, ...)
-        return t.spawn({ t.binary, "--store", h.store, "run", file, "-j", "4", ... }, { cwd = h.dir })
+        return t.spawn({ t.binary, "--store", h.store, "run", file, "-j", "4", ... },
+                       { cwd = h.dir })
     end
 
     -- As soon as the run can be gone on with, which must be within 5 s. nil: it is finished.

@@ -125,7 +125,8 @@ function Queue:do_job(command, ...)
 end
 
 local function run_argv(self, text, ...)
-    return { t.binary, "--store", self.store, "run", t.write_file(self:path("jobs.lua"), text), ... }
+    local file = t.write_file(self:path("jobs.lua"), text)
+    return { t.binary, "--store", self.store, "run", file, ... }
 end
 
 -- Runs the text as jobs.lua to its end, whatever that is.

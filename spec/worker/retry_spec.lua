@@ -25,8 +25,8 @@ local function assert_waits(expected, job)
     assert.equal(#expected, #got)
     for i, ms in ipairs(expected) do
         -- The wait counts from the moment the failure is recorded.
-        assert.is_true(got[i] >= ms and got[i] <= ms + 400, ("wait %d: %d ms, not %d"):format(i, got[i],
-                       ms))
+        assert.is_true(got[i] >= ms and got[i] <= ms + 400,
+                       ("wait %d: %d ms, not %d"):format(i, got[i], ms))
     end
 end
 
@@ -68,8 +68,8 @@ describe("retries", function()
 
     it("end in the dead letter queue, each attempt with its own record", function()
         local q = Queue.new()
-        q:run [[job "one" { run = "echo out $QUEUECTL_ATTEMPT; echo err >&2; exit $((10+QUEUECTL_ATTEMPT))",
-            retries = 2, backoff = { 0.01 } }]]
+        q:run [[job "one" { 
+            run = "echo out $QUEUECTL_ATTEMPT; echo err >&2; exit $((10+QUEUECTL_ATTEMPT))", retries = 2, backoff = { 0.01 } }]]
         local job = q:named("one")
         assert.same({ "dead", "exit", 3, 13 },
                     { job.state, job.cause, job.attempts, job.exit_code })
@@ -178,7 +178,8 @@ describe("a program that cannot be started", function()
         assert.same({ 127, "could not start: No such file or directory" },
                     { job.exit_code, job.last_error })
         job = failed { "./file" }
-        assert.same({ 126, "could not start: Permission denied" }, { job.exit_code, job.last_error })
+        assert.same({ 126, "could not start: Permission denied" },
+                    { job.exit_code, job.last_error })
         job = failed { "./file/x" }
         assert.matches("Not a directory", job.last_error)
     end)

@@ -70,11 +70,16 @@ describe("a full disk", function()
         local ids = {}
         for i = 1, 2 do
             ids[i] = ("running%d"):format(i)
-            local job = ("cd %s; touch up%d; %s; head -c 50000 /dev/zero; touch ended%d"):format(outside,
-                i, Queue.until_file("go"), i)
+            local job = ("cd %s; touch up%d; %s; head -c 50000 /dev/zero; touch ended%d"):format(
+                outside, i, Queue.until_file("go"), i)
             assert.equal(0, q("enqueue", "--id", ids[i], job).code)
         end
-        t.eventually(function() return t.exists(outside .. "/up2") and t.exists(outside .. "/up1") end)
+        local function both(name)
+            return t.eventually(function()
+                return t.exists(outside .. name .. 1) and t.exists(outside .. name .. 2)
+            end)
+        end
+        both "/up"
 
         t.run(inside("sh", "-c", "cat /dev/zero > " .. disk .. "/ballast"))
         local full = t.eventually(function()
@@ -86,7 +91,7 @@ describe("a full disk", function()
         assert.matches("no space left", full.err)
         assert.equal("", full.out)
         t.write_file(outside .. "/go", "")
-        t.eventually(function() return t.exists(outside .. "/ended1") and t.exists(outside .. "/ended2") end)
+        both "/ended"
         t.eventually(function() return worker:err():find("event=store", 1, true) end)
         assert.is_true(worker:running())
         assert.equal("processing", t.json(q("show", "--json", ids[1]).out).state)
@@ -111,8 +116,9 @@ describe("a limit of file sizes", function()
         q:q("init")
         local ids = {}
         for i = 1, 8 do ids[i] = q:enqueue("head -c 200000 /dev/zero") end
-        local got = t.run({ "sh", "-c", 'ulimit -f 1000; exec "$0" "$@"', t.binary, "--store", q.store,
-                            "worker", "start", "--until-empty", "-c", "8", "-q" }, { timeout = 20 })
+        local got = t.run({ "sh", "-c", 'ulimit -f 1000; exec "$0" "$@"', t.binary, "--store",
+                            q.store, "worker", "start", "--until-empty", "-c", "8" },
+                          { timeout = 20 })
         assert.is_nil(got.signal)
         -- Whatever it could not record: nothing is lost, and without the limit all is done.
         q:work()

@@ -75,8 +75,8 @@ local LINES = {
             format.duration(e.delay or 0))
     end,
     dead = function(e)
-        return "dead", e.name or e.job, ("%s, after %s"):format(reason(e),
-            format.plural(e.attempt, "attempt"))
+        return "dead", e.name or e.job, ("%s, after %s%s"):format(reason(e),
+            format.plural(e.attempt, "attempt"), e.allow_failure and ", allowed to fail" or "")
     end,
     cancelled = function(e) return "cancelled", e.name or e.job, reason(e) end,
     snoozed = function(e)
@@ -150,7 +150,8 @@ local function running_lines(self, room, columns)
         end
         local extra = job.fraction and ("  %3.0f %% %s"):format(job.fraction * 100,
             text.line(job.text or "")) or ""
-        lines[#lines + 1] = ("  running   %s  %s%s"):format(text.cut(text.line(job.label), label_room),
+        local label = text.cut(text.line(job.label), label_room)
+        lines[#lines + 1] = ("  running   %s  %s%s"):format(label,
             format.duration(now - job.since), extra)
     end
     return lines

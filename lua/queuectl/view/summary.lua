@@ -49,8 +49,9 @@ local function print_indented(ctx, line)
 end
 
 local function print_failure(ctx, store, job)
-    local label = text.cut(text.line(job.name or job.id), room(ctx, #job.state + 1))
-    ctx:print(("\n%s %s\n"):format(ctx:style("red", job.state), label))
+    local allowed = job.allow_failure and " (allowed to fail)" or ""
+    local label = text.cut(text.line(job.name or job.id), room(ctx, #job.state + 1 + #allowed))
+    ctx:print(("\n%s %s%s\n"):format(ctx:style("red", job.state), label, allowed))
     local why = job.error or job.cause
     for line in why:gmatch("[^\n]+") do print_indented(ctx, line) end
     local lines = output.last_lines(store, job, LINES)
@@ -62,23 +63,24 @@ local function print_failure(ctx, store, job)
     ctx:print(("  see it all: queuectl logs %s\n"):format(job.id))
 end
 
-local function print_list(ctx, found, state, print_job)
+local function print_list(ctx, run, found, state, print_job)
     local jobs = found.kept[state] or {}
     for _, job in ipairs(jobs) do print_job(job) end
     local more = (found.counts[state] or 0) - #jobs
     if more > 0 then
-        ctx:print(("… and %s more %s\n"):format(format.count(more), state))
+        ctx:print(("… and %s more %s; see: queuectl list --run %d --state %s\n"):format(
+            format.count(more), state, run.id, state))
     end
 end
 
 local function print_text(ctx, store, run, found, seconds)
-    print_list(ctx, found, "skipped", function(job)
+    print_list(ctx, run, found, "skipped", function(job)
         local line = ("skipped   %s (%s)"):format(text.line(job.name or job.id),
             text.line(job.error or job.cause))
         ctx:print(text.cut(line, room(ctx, 0)) .. "\n")
     end)
     for _, state in ipairs { "dead", "cancelled" } do
-        print_list(ctx, found, state, function(job) print_failure(ctx, store, job) end)
+        print_list(ctx, run, found, state, function(job) print_failure(ctx, store, job) end)
     end
     ctx:print(("%s%s\n"):format((found.counts.dead or found.counts.cancelled) and "\n" or "",
         counts_line(found, seconds)))
