@@ -97,18 +97,18 @@ static void add_loader(lua_State *L) {
     lua_pop(L, 2);                           //
 }
 
+/* open(name, opener of the caller's module) */
 static int l_open(lua_State *L) {
     luaL_openlibs(L);
     preload(L, "cjson", luaopen_cjson);
-    preload(L, "queuectl.core", script_open_core);
-    preload(L, "queuectl.host", script_open_host);
+    preload(L, lua_tostring(L, 1), lua_tocfunction(L, 2));
     drop_relative_paths(L, "path");
     drop_relative_paths(L, "cpath");
     add_loader(L);
     return 0;
 }
 
-lua_State *script_new(size_t memory_cap) {
+lua_State *script_new(const char *name, lua_CFunction open, size_t memory_cap) {
     struct budget *b = xcalloc(1, sizeof(*b));
     b->cap = memory_cap;
     lua_State *L = lua_newstate(allocate, b);
@@ -117,7 +117,9 @@ lua_State *script_new(size_t memory_cap) {
         return NULL;
     }
     lua_pushcfunction(L, l_open);
-    if (script_call(L, 0, 0, NULL) < 0) {
+    lua_pushstring(L, name);
+    lua_pushcfunction(L, open);
+    if (script_call(L, 2, 0, NULL) < 0) {
         script_free(L);
         return NULL;
     }
@@ -172,12 +174,4 @@ int script_fail(lua_State *L, const struct err *err) {
     lua_pushstring(L, err->text);
     lua_pushinteger(L, code);
     return 3;
-}
-
-int script_open_core(lua_State *L) {
-    lua_newtable(L); // core
-    script_add_store(L);
-    script_add_system(L);
-    script_add_process(L);
-    return 1;
 }

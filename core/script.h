@@ -6,10 +6,10 @@
 
 #include "util.h"
 
-/* A state with all libraries, the embedded modules and cjson within reach of require. memory_cap:
- * bytes Lua may hold (0: no limit); beyond it an allocation is a Lua error, not our end. NULL when
- * out of memory. */
-lua_State *script_new(size_t memory_cap);
+/* A state with all libraries, the embedded modules, cjson and the C module `name` within reach of
+ * require. memory_cap: bytes Lua may hold (0: no limit); beyond it an allocation is a Lua error,
+ * not our end. NULL when out of memory. */
+lua_State *script_new(const char *name, lua_CFunction open, size_t memory_cap);
 void script_free(lua_State *L);
 
 /* Call the function below its n_args arguments, with traceback. 0 and n_results on the stack, or -1
@@ -21,10 +21,6 @@ int script_require(lua_State *L, const char *name, struct err *err);
 
 /* nil, message, exit code: how failures of the world come back to Lua. Returns 3. */
 int script_fail(lua_State *L, const struct err *err);
-
-/* Openers of the C modules: queuectl.core (the command line), queuectl.host (Lua jobs). */
-int script_open_core(lua_State *L);
-int script_open_host(lua_State *L);
 
 /* Parts of queuectl.core: each adds its functions to the table on top of the stack. */
 void script_add_store(lua_State *L);

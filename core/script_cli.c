@@ -49,8 +49,17 @@ static int run(lua_State *L, int argc, char **argv, struct cli_result *out, stru
     return 0;
 }
 
+/* The module queuectl.core. */
+static int l_open_core(lua_State *L) {
+    lua_newtable(L); // core
+    script_add_store(L);
+    script_add_system(L);
+    script_add_process(L);
+    return 1;
+}
+
 int script_cli(int argc, char **argv, struct cli_result *out, struct err *err) {
-    lua_State *L = script_new(0);
+    lua_State *L = script_new("queuectl.core", l_open_core, 0);
     if (!L)
         return err_set(err, ERR_FAILED, "no memory for Lua");
     int rc = run(L, argc, argv, out, err);

@@ -199,7 +199,8 @@ static int l_exec(lua_State *L) {
     return 1;
 }
 
-int script_open_host(lua_State *L) {
+/* The module queuectl.host. */
+static int l_open_host(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"output", l_output}, {"progress", l_progress}, {"finish", l_finish},
         {"log", l_log},       {"exec", l_exec},         {NULL, NULL},
@@ -243,7 +244,7 @@ int script_job_main(void) {
     fcntl(TEXT_FD, F_SETFD, FD_CLOEXEC);
     fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    lua_State *L = script_new(LUA_JOB_MEMORY);
+    lua_State *L = script_new("queuectl.host", l_open_host, LUA_JOB_MEMORY);
     int rc = L ? read_text(&text, &err) : err_set(&err, ERR_FAILED, "no memory for Lua");
     if (rc == 0)
         rc = run(L, &text, &err);

@@ -36,7 +36,7 @@ static void begin_log_anew(const struct sqlite_store *s) {
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-void checkpoint(struct store *base, int64_t min_bytes) {
+void op_checkpoint(struct store *base, int64_t min_bytes) {
     struct sqlite_store *s = (struct sqlite_store *)base;
     if (s->broken || wal_bytes(s) < min_bytes)
         return;

@@ -30,8 +30,9 @@ struct sqlite_store {
     int notify_fd, wal_wd, bell_wd, dir_wd;
 };
 
-/* --- queries (store_sqlite.c). `fmt` names what follows: i int64_t, t text or NULL, b struct bytes
- * or NULL, d double. Statements are prepared once per connection; sql must be a literal. --- */
+/* --- queries (store_sqlite_query.c). `fmt` names what follows: i int64_t, t text or NULL, b struct
+ * bytes or NULL, d double. Statements are prepared once per connection; sql must be a literal. ---
+ */
 
 /* Run to the end: number of rows changed, or -1. */
 int q_run(struct sqlite_store *s, struct err *err, const char *sql, const char *fmt, ...);
@@ -50,19 +51,20 @@ void col_buf(sqlite3_stmt *st, int col, struct buf *out);
 /* Whether statements wait for the write lock, or fail at once. */
 void wait_for_lock(struct sqlite_store *s, bool wait);
 
+/* --- store_sqlite.c --- */
 void count_change(struct sqlite_store *s, const char *queue, enum job_state state, int64_t by);
 
 /* --- store_sqlite_schema.c --- */
 int schema_ready(struct sqlite_store *s, struct err *err);
 
 /* --- store_sqlite_notify.c --- */
-int notify_fd(struct store *base);
-unsigned notify_drain(struct store *base);
-int notify_changed(struct store *base);
-void notify_ring(struct store *base);
+int op_notify_fd(struct store *base);
+unsigned op_notify_drain(struct store *base);
+int op_changed(struct store *base);
+void op_ring(struct store *base);
 
 /* --- store_sqlite_checkpoint.c --- */
-void checkpoint(struct store *base, int64_t min_bytes);
+void op_checkpoint(struct store *base, int64_t min_bytes);
 
 /* --- store_sqlite_state.c: where every transition goes through --- */
 struct job_ref { /* what a transition needs to know of a job */

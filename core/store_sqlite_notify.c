@@ -23,7 +23,7 @@ static void watch_wal(struct sqlite_store *s) {
     free(wal);
 }
 
-int notify_fd(struct store *base) {
+int op_notify_fd(struct store *base) {
     struct sqlite_store *s = self(base);
     if (s->notify_fd >= 0)
         return s->notify_fd;
@@ -44,7 +44,7 @@ static unsigned meaning(const struct sqlite_store *s, const struct inotify_event
     return lock ? NOTIFY_WORKER_GONE : 0;
 }
 
-unsigned notify_drain(struct store *base) {
+unsigned op_notify_drain(struct store *base) {
     struct sqlite_store *s = self(base);
     char raw[4096] __attribute__((aligned(8)));
     unsigned set = 0;
@@ -61,7 +61,7 @@ unsigned notify_drain(struct store *base) {
     return set;
 }
 
-int notify_changed(struct store *base) {
+int op_changed(struct store *base) {
     struct sqlite_store *s = self(base);
     int64_t now = 0;
     if (q_int(s, NULL, &now, "PRAGMA data_version", "") <= 0)
@@ -71,6 +71,6 @@ int notify_changed(struct store *base) {
     return changed;
 }
 
-void notify_ring(struct store *base) {
+void op_ring(struct store *base) {
     utimensat(AT_FDCWD, self(base)->bell, NULL, 0);
 }

@@ -27,7 +27,7 @@ static void say(struct worker *w, const char *what, const char *text) {
 
 /* ---- stopping ---- */
 
-void worker_stop(struct worker *w, enum worker_mode mode) {
+static void stop(struct worker *w, enum worker_mode mode) {
     if (mode <= w->mode)
         return;
     w->mode = mode;
@@ -41,7 +41,7 @@ void worker_stop(struct worker *w, enum worker_mode mode) {
 static void on_signal(int signo, void *arg) {
     struct worker *w = arg;
     bool at_once = signo == SIGQUIT || w->mode != MODE_WORK;
-    worker_stop(w, at_once ? MODE_STOP : MODE_DRAIN);
+    stop(w, at_once ? MODE_STOP : MODE_DRAIN);
 }
 
 static bool is_over(struct worker *w) {
@@ -251,8 +251,9 @@ static int run_loop(struct worker *w, struct err *err) {
             *err = w->err;
             return -1;
         }
+        stop(w, w->asked);
         if (!report_flush(&w->report))
-            worker_stop(w, MODE_STOP); /* whoever runs these jobs is gone */
+            stop(w, MODE_STOP); /* whoever runs these jobs is gone */
         if (w->report.format == REPORT_JSON && !w->report.broken)
             loop_watch(w->loop, &w->report_watch, w->report.pending.len ? EPOLLOUT : 0, NULL);
         if (is_over(w))

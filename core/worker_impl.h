@@ -80,11 +80,11 @@ struct worker {
     struct watch guardian_watch, notify_watch, report_watch;
     struct timer retry, due, flush, backstop;
     struct slot *slots;
-    int busy; /* slots not free */
-    enum worker_mode mode;
-    bool tick_due;   /* something is to be written or claimed */
-    bool claim_due;  /* there may be ready work */
-    bool wait_alone; /* the head of the line must run alone: let the slots run empty */
+    int busy;                     /* slots not free */
+    enum worker_mode mode, asked; /* asked: through the store */
+    bool tick_due;                /* something is to be written or claimed */
+    bool claim_due;               /* there may be ready work */
+    bool wait_alone;              /* the head of the line must run alone: let the slots run empty */
     bool flush_due, orders_due, recover_due, beat_due;
     bool storing_failed; /* said so already */
     int64_t beat_at_ms;
@@ -119,9 +119,6 @@ void channel_collect(struct slot *s, char **missing);
 /* *text owns outcome.error: yours to free. */
 struct outcome slot_outcome(struct slot *s, char **text);
 double decision_random(const struct job *j);
-
-/* --- worker.c --- */
-void worker_stop(struct worker *w, enum worker_mode mode);
 
 /* --- worker_tick.c: everything that touches the store --- */
 int worker_tick(struct worker *w);

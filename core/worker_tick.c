@@ -278,7 +278,7 @@ static int follow_orders(struct worker *w, struct err *err) {
     if (rc == 0 && w->options->lane) /* others may have cancelled what was waiting */
         rc = w->store->ops->run_left(w->store, w->options->lane, &w->run_left, err);
     if (rc == 0 && o.stop != STOP_NONE)
-        worker_stop(w, o.stop == STOP_NOW ? MODE_STOP : MODE_DRAIN);
+        w->asked = o.stop == STOP_NOW ? MODE_STOP : MODE_DRAIN;
     return rc;
 }
 

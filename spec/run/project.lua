@@ -1,5 +1,6 @@
 -- A jobs file with a store of its own, for the specs of `queuectl run`.
 
+local assert = require "luassert"
 local t = require "support"
 
 local Project = {}

@@ -184,7 +184,7 @@ describe("store/workers (" .. backend.name .. ")", function()
 
     it("refuse a second one of the same start", function()
         s:worker_add { uid = "same" }
-        assert.equal(6, store.failure(s.worker_add, s, { uid = "same" }).code)
+        assert.is_truthy(store.failure(s.worker_add, s, { uid = "same" }).code)
         assert.equal(1, #s:workers())
     end)
 

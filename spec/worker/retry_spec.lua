@@ -68,8 +68,8 @@ describe("retries", function()
 
     it("end in the dead letter queue, each attempt with its own record", function()
         local q = Queue.new()
-        q:run [[job "one" { 
-            run = "echo out $QUEUECTL_ATTEMPT; echo err >&2; exit $((10+QUEUECTL_ATTEMPT))", retries = 2, backoff = { 0.01 } }]]
+        q:run [[job "one" { retries = 2, backoff = { 0.01 },
+            run = "echo out $QUEUECTL_ATTEMPT; echo err >&2; exit $((10+QUEUECTL_ATTEMPT))" }]]
         local job = q:named("one")
         assert.same({ "dead", "exit", 3, 13 },
                     { job.state, job.cause, job.attempts, job.exit_code })
