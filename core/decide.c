@@ -23,17 +23,17 @@ static struct decision retry_or_die(const struct job *j, double random) {
                              .delay_ms = backoff_delay(&b, j->tries, last_ms, random)};
 }
 
-struct decision decide(const struct job *j, const struct outcome *o, int64_t snooze_ms,
+struct decision decide(const struct job *j, const struct outcome *o, int64_t wait_ms,
                        double random) {
     if (outcome_is_success(j, o))
         return (struct decision){.state = JOB_COMPLETED};
     switch (o->cause) {
     case CAUSE_CANCELLED:
         return (struct decision){.state = JOB_CANCELLED};
+    case CAUSE_NONE:
     case CAUSE_INTERRUPTED:
-        return (struct decision){.state = JOB_PENDING, .keep_try = true};
     case CAUSE_SNOOZE:
-        return (struct decision){.state = JOB_PENDING, .delay_ms = snooze_ms, .keep_try = true};
+        return (struct decision){.state = JOB_PENDING, .delay_ms = wait_ms, .keep_try = true};
     case CAUSE_WORKER_LOST:
         return (struct decision){.state = j->deaths + 1 >= DEATHS_MAX ? JOB_DEAD : JOB_PENDING,
                                  .keep_try = true};

@@ -13,6 +13,8 @@
 #include "script_values.h"
 #include "store.h"
 
+enum { LONG_LOG = 256 * 1024 }; /* bytes: an opener alone reads all of it */
+
 static const char STORE[] = "queuectl.store";
 
 static struct store **box(lua_State *L) {
@@ -52,7 +54,7 @@ static bool any_worker(struct store *s) {
 static int l_close(lua_State *L) {
     struct store **s = box(L);
     if (*s && !any_worker(*s))
-        (*s)->ops->checkpoint(*s, 256 * 1024);
+        (*s)->ops->checkpoint(*s, LONG_LOG);
     if (*s)
         (*s)->ops->close(*s);
     *s = NULL;

@@ -246,7 +246,8 @@ int op_finish(struct store *base, const struct job *j, const struct outcome *o,
         return n;
     memcpy(ref.queue, j->queue, strnlen(j->queue, QUEUE_MAX_LEN));
     if (q_int(s, err, &ref.lane, "SELECT lane FROM job WHERE seq = ?", "i", j->seq) < 0 ||
-        attempt_add(s, j, o, err) < 0 || change_state(s, &ref, d->state, o->cause, err) < 0)
+        (o->cause != CAUSE_NONE && attempt_add(s, j, o, err) < 0) ||
+        change_state(s, &ref, d->state, o->cause, err) < 0)
         return -1;
     if (!job_is_final(d->state) && line_up(s, &ref, run_at, now, err) < 0)
         return -1;

@@ -31,10 +31,13 @@ static void stop(struct worker *w, enum worker_mode mode) {
     if (mode <= w->mode)
         return;
     w->mode = mode;
-    if (mode == MODE_DRAIN && w->busy)
+    for (int i = 0; i < w->n_slots; i++)
+        if (w->slots[i].state == SLOT_CLAIMED)
+            slot_cancel(&w->slots[i], true);
+    if (mode == MODE_DRAIN && w->running)
         say(w, "draining", "finishing what runs; once more to stop it now");
     if (mode == MODE_STOP)
-        for (int i = 0; i < w->options->slots; i++)
+        for (int i = 0; i < w->n_slots; i++)
             slot_cancel(&w->slots[i], true);
 }
 
@@ -46,7 +49,7 @@ static void on_signal(int signo, void *arg) {
 
 static bool is_over(struct worker *w) {
     struct err err = {0};
-    if (w->busy)
+    if (w->claimed || w->running || w->done)
         return false;
     if (w->mode != MODE_WORK)
         return true;
@@ -66,9 +69,9 @@ static void on_guardian_lost(struct worker *w) {
     fd_close(&w->guardian.fd);
     spawn_wait(w->guardian.pid, true, &end);
     proc_end_children(0, 10000);
-    for (int i = 0; i < w->options->slots; i++)
+    for (int i = 0; i < w->n_slots; i++)
         slot_event(&w->slots[i], SLOT_EV_LOST);
-    if (guardian_start(&w->guardian, w->lease.lock_fd, w->options->slots, &w->err) < 0) {
+    if (guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, &w->err) < 0) {
         w->rc = -1;
         w->finished = true;
         return;
@@ -146,6 +149,15 @@ static void on_flush(struct timer *t) {
     w->flush_due = w->tick_due = true;
 }
 
+/* What runs turned out to be long: somebody else may have room for what was taken ahead. */
+static void on_ahead(struct timer *t) {
+    struct worker *w = OWNER(struct worker, ahead, t);
+    w->mean_ms = MEAN_UNKNOWN_MS;
+    for (int i = 0; i < w->n_slots; i++)
+        if (w->slots[i].state == SLOT_CLAIMED)
+            slot_cancel(&w->slots[i], true);
+}
+
 static void on_backstop(struct timer *t) {
     struct worker *w = OWNER(struct worker, backstop, t);
     loop_timer(w->loop, &w->backstop, BACKSTOP_US);
@@ -158,7 +170,7 @@ static void on_backstop(struct timer *t) {
         w->beat_at_ms = clock_mono_ms();
         w->beat_due = w->tick_due = true;
     }
-    if (!w->busy)
+    if (!w->running)
         w->store->ops->checkpoint(w->store, 1 << 20);
 }
 
@@ -206,11 +218,13 @@ static int set_up(struct worker *w, struct err *err) {
     w->store_path = realpath(o->store, NULL);
     if (!w->store_path)
         return err_set(err, ERR_STORE, "%s: %s", o->store, strerror(errno));
-    w->slots = xcalloc((size_t)o->slots, sizeof(*w->slots));
-    for (int i = 0; i < o->slots; i++)
+    w->n_slots = 2 * o->slots;
+    w->slots = xcalloc((size_t)w->n_slots, sizeof(*w->slots));
+    for (int i = 0; i < w->n_slots; i++)
         slot_init(&w->slots[i], w, (uint32_t)i);
     if (lease_take(&w->lease, w->store, o->name, o->slots, o->lane, err) < 0 ||
-        guardian_start(&w->guardian, w->lease.lock_fd, o->slots, err) < 0 || watch_all(w, err) < 0)
+        guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, err) < 0 ||
+        watch_all(w, err) < 0)
         return -1;
     if (o->lane && w->store->ops->run_left(w->store, o->lane, &w->run_left, err) < 0)
         return -1;
@@ -223,7 +237,7 @@ static int set_up(struct worker *w, struct err *err) {
 static void tear_down(struct worker *w) {
     if (w->guardian.pid > 0)
         guardian_stop(&w->guardian);
-    for (int i = 0; w->slots && i < w->options->slots; i++)
+    for (int i = 0; w->slots && i < w->n_slots; i++)
         slot_free(&w->slots[i]);
     free(w->slots);
     if (w->store) {
@@ -276,7 +290,9 @@ int worker_main(const struct worker_options *o, struct err *err) {
                        .retry = {.fn = on_retry},
                        .due = {.fn = on_due},
                        .flush = {.fn = on_flush},
-                       .backstop = {.fn = on_backstop}};
+                       .backstop = {.fn = on_backstop},
+                       .ahead = {.fn = on_ahead},
+                       .mean_ms = MEAN_UNKNOWN_MS};
     int rc = set_up(&w, err);
     if (rc == 0) {
         say_started(&w);

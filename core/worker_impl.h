@@ -12,6 +12,7 @@ struct worker;
 
 enum slot_state {
     SLOT_FREE,
+    SLOT_CLAIMED,  /* taken ahead: starts as soon as another job ends */
     SLOT_RUNNING,  /* the job's leader lives */
     SLOT_DRAINING, /* it has ended; something still holds its output */
     SLOT_ENDING,   /* the guardian is killing what is left of its tree */
@@ -19,6 +20,8 @@ enum slot_state {
     SLOT_STATES
 };
 enum slot_event {
+    SLOT_EV_START, /* its turn has come */
+    SLOT_EV_STOP,  /* somebody wants it stopped */
     SLOT_EV_EXIT,  /* the leader ended, and nothing is left of the tree */
     SLOT_EV_LEFT,  /* the leader ended, and left something behind */
     SLOT_EV_EOF,   /* the last of the job's pipes is closed */
@@ -48,6 +51,7 @@ struct slot {
     struct worker *worker;
     uint32_t number;
     enum slot_state state;
+    uint64_t order; /* of its claim */
     struct job job;
     struct slot_stream streams[SLOT_PIPES];
     struct output output;
@@ -61,10 +65,19 @@ struct slot {
     char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
     char *failure;     /* why it could not be started, NULL: it was */
     int failure_code;  /* exit code a shell would give: 126, 127; -1 */
+    bool started;      /* the guardian was asked to start it */
     bool interrupted;  /* stopped because the worker stops */
     bool cancelled;    /* somebody cancelled it */
     bool incomplete;   /* output may be */
     bool lost;         /* the guardian died */
+};
+
+/* Where jobs are short, the next one is taken before the last has ended: it then starts without
+ * waiting for a commit. It is handed back when its turn does not come soon. */
+enum {
+    AHEAD_BELOW_MS = 20,    /* mean duration under which jobs are taken ahead */
+    AHEAD_WAIT_US = 100000, /* then they go back */
+    MEAN_UNKNOWN_MS = 1000,
 };
 
 enum worker_mode { MODE_WORK, MODE_DRAIN, MODE_STOP };
@@ -80,7 +93,13 @@ struct worker {
     struct watch guardian_watch, notify_watch, report_watch;
     struct timer retry, due, flush, backstop;
     struct slot *slots;
-    int busy;                     /* slots not free */
+    int n_slots;        /* twice the jobs that may run: half of them for jobs taken ahead */
+    int claimed;        /* slots by state: SLOT_CLAIMED */
+    int running;        /* SLOT_RUNNING to SLOT_ENDING */
+    int done;           /* SLOT_DONE */
+    uint64_t order;     /* of claims */
+    double mean_ms;     /* how long jobs take these days */
+    struct timer ahead; /* jobs taken ahead have waited too long */
     enum worker_mode mode, asked; /* asked: through the store */
     bool tick_due;                /* something is to be written or claimed */
     bool claim_due;               /* there may be ready work */
@@ -100,8 +119,8 @@ struct worker {
 
 /* --- worker_slot.c --- */
 void slot_init(struct slot *s, struct worker *w, uint32_t number);
-/* Take the job (now the slot's) and start it. A job that cannot be started is SLOT_DONE at once. */
-void slot_start(struct slot *s, struct job *job);
+/* Take the job: it is the slot's now. */
+void slot_claim(struct slot *s, struct job *job);
 void slot_event(struct slot *s, enum slot_event event);
 void slot_cancel(struct slot *s, bool interrupted);
 void slot_free(struct slot *s);

@@ -109,7 +109,9 @@ static void choose_cause(struct slot *s, struct outcome *o, struct buf *b) {
         spawn_outcome(s, o, b);
     } else if (s->cancelled) {
         o->cause = CAUSE_CANCELLED;
-        buf_str(b, "cancelled while it ran");
+        buf_str(b, s->started ? "cancelled while it ran" : "cancelled before it started");
+    } else if (!s->started) {
+        o->cause = CAUSE_NONE;
     } else if (s->interrupted) {
         o->cause = CAUSE_INTERRUPTED;
         buf_str(b, "interrupted: the worker was stopped");

@@ -99,13 +99,37 @@ static void on_grace(struct timer *t) {
 /* ---- what happens when: each returns the next state ---- */
 
 static enum slot_state done(struct slot *s) {
-    struct worker *w = s->worker;
-    loop_timer_stop(w->loop, &s->grace);
+    loop_timer_stop(s->worker->loop, &s->grace);
     read_all(s);
     close_all(s);
     s->ended_at = clock_wall_ms();
-    w->tick_due = true;
+    s->worker->tick_due = true;
     return SLOT_DONE;
+}
+
+static enum slot_state start(struct slot *s) {
+    struct err err = {0};
+    s->job.started_at = clock_wall_ms();
+    s->started = true;
+    report_emit(
+        &s->worker->report,
+        &(struct report_event){.what = "picked", .job = &s->job, .fraction = -1, .left = -1});
+    if (start_job(s, &err) == 0)
+        return SLOT_RUNNING;
+    s->failure = xstrdup(err.text);
+    return done(s);
+}
+
+/* TERM, and the rest of the ladder, is the guardian's; it will tell of the end. */
+static enum slot_state stop(struct slot *s) {
+    struct guardian_request r = {.type = GUARD_CANCEL, .slot = s->number};
+    guardian_send(&s->worker->guardian, &r, NULL, NULL, 0);
+    return s->state;
+}
+
+static enum slot_state not_started(struct slot *s) {
+    s->exit = (struct guardian_event){.exit_code = -1, .signal = -1};
+    return done(s);
 }
 
 static enum slot_state end_tree(struct slot *s) {
@@ -139,17 +163,39 @@ static enum slot_state tree_lost(struct slot *s) {
 }
 
 static enum slot_state (*const transitions[SLOT_STATES][SLOT_EVENTS])(struct slot *s) = {
-    [SLOT_RUNNING] =
-        {[SLOT_EV_EXIT] = leader_ended, [SLOT_EV_LEFT] = leader_ended, [SLOT_EV_LOST] = tree_lost},
-    [SLOT_DRAINING] =
-        {[SLOT_EV_EOF] = pipes_closed, [SLOT_EV_GRACE] = grace_over, [SLOT_EV_LOST] = tree_lost},
+    [SLOT_CLAIMED] = {[SLOT_EV_START] = start, [SLOT_EV_STOP] = not_started},
+    [SLOT_RUNNING] = {[SLOT_EV_STOP] = stop,
+                      [SLOT_EV_EXIT] = leader_ended,
+                      [SLOT_EV_LEFT] = leader_ended,
+                      [SLOT_EV_LOST] = tree_lost},
+    [SLOT_DRAINING] = {[SLOT_EV_STOP] = stop,
+                       [SLOT_EV_EOF] = pipes_closed,
+                       [SLOT_EV_GRACE] = grace_over,
+                       [SLOT_EV_LOST] = tree_lost},
     [SLOT_ENDING] = {[SLOT_EV_GONE] = done, [SLOT_EV_LOST] = done},
 };
+
+/* How many slots are in which state. */
+static void count(struct slot *s, enum slot_state state, int by) {
+    struct worker *w = s->worker;
+    if (state == SLOT_CLAIMED)
+        w->claimed += by;
+    else if (state == SLOT_DONE)
+        w->done += by;
+    else if (state != SLOT_FREE)
+        w->running += by;
+}
+
+static void enter(struct slot *s, enum slot_state state) {
+    count(s, s->state, -1);
+    s->state = state;
+    count(s, s->state, +1);
+}
 
 void slot_event(struct slot *s, enum slot_event event) {
     enum slot_state (*act)(struct slot *) = transitions[s->state][event];
     if (act)
-        s->state = act(s);
+        enter(s, act(s));
 }
 
 /* ---- life ---- */
@@ -164,31 +210,22 @@ void slot_init(struct slot *s, struct worker *w, uint32_t number) {
                                                                        : 0};
 }
 
-void slot_start(struct slot *s, struct job *job) {
-    struct err err = {0};
+void slot_claim(struct slot *s, struct job *job) {
     s->job = *job;
     *job = (struct job){0};
     s->failure_code = -1;
-    s->state = SLOT_RUNNING;
-    s->worker->busy++;
-    report_emit(
-        &s->worker->report,
-        &(struct report_event){.what = "picked", .job = &s->job, .fraction = -1, .left = -1});
-    if (start_job(s, &err) == 0)
-        return;
-    s->failure = xstrdup(err.text);
-    s->state = done(s);
+    s->order = ++s->worker->order;
+    enter(s, SLOT_CLAIMED);
 }
 
 void slot_cancel(struct slot *s, bool interrupted) {
-    if (s->state != SLOT_RUNNING && s->state != SLOT_DRAINING)
+    if (!transitions[s->state][SLOT_EV_STOP])
         return;
     if (interrupted)
         s->interrupted = true;
     else
         s->cancelled = true;
-    struct guardian_request r = {.type = GUARD_CANCEL, .slot = s->number};
-    guardian_send(&s->worker->guardian, &r, NULL, NULL, 0);
+    slot_event(s, SLOT_EV_STOP);
 }
 
 void slot_free(struct slot *s) {
@@ -204,7 +241,6 @@ void slot_free(struct slot *s) {
     if (s->output_path)
         unlink(s->output_path);
     free(s->output_path);
-    if (s->state != SLOT_FREE)
-        w->busy--;
+    enter(s, SLOT_FREE);
     slot_init(s, w, s->number);
 }

@@ -35,15 +35,17 @@ struct tick {
     bool stored_output;
 };
 
-static bool may_claim(const struct worker *w) {
-    return w->claim_due && w->mode == MODE_WORK && w->report.pending.len < REPORT_HIGH;
+/* How many jobs to take now. */
+static int wanted(const struct worker *w) {
+    int ahead = w->mean_ms < AHEAD_BELOW_MS ? w->options->slots : 0;
+    int n = w->options->slots + ahead - w->running - w->claimed;
+    int room = w->n_slots - w->running - w->claimed;
+    return n < room ? n : room;
 }
 
-static int ended_slots(const struct worker *w) {
-    int n = 0;
-    for (int i = 0; i < w->options->slots; i++)
-        n += w->slots[i].state == SLOT_DONE;
-    return n;
+static bool may_claim(const struct worker *w) {
+    return w->claim_due && w->mode == MODE_WORK && w->report.pending.len < REPORT_HIGH &&
+           wanted(w) > 0;
 }
 
 /* ---- inside the transaction ---- */
@@ -103,9 +105,10 @@ static int store_running(struct worker *w, struct tick *t, struct err *err) {
     if (!w->flush_due)
         return 0;
     t->stored_output = true;
-    for (int i = 0; i < w->options->slots; i++) {
+    for (int i = 0; i < w->n_slots; i++) {
         struct slot *s = &w->slots[i];
-        if (s->state != SLOT_FREE && s->state != SLOT_DONE && store_output(w, s, err) < 0)
+        if (s->state != SLOT_FREE && s->state != SLOT_CLAIMED && s->state != SLOT_DONE &&
+            store_output(w, s, err) < 0)
             return -1;
     }
     return 0;
@@ -113,23 +116,21 @@ static int store_running(struct worker *w, struct tick *t, struct err *err) {
 
 static int claim(struct worker *w, struct tick *t, struct err *err) {
     int64_t now = clock_wall_ms();
-    int free_slots = w->options->slots - w->busy + (int)t->records_len;
-    bool idle = free_slots == w->options->slots;
-    if (!may_claim(w) || free_slots == 0 || (w->wait_alone && !idle))
+    bool idle = w->running + w->claimed == 0;
+    if (!may_claim(w) || (w->wait_alone && !idle))
         return 0;
     struct claim_query q = {.lane = w->options->lane,
                             .worker = w->lease.worker,
                             .now = now,
-                            .max = free_slots,
+                            .max = wanted(w),
                             .idle = idle};
     bool alone = false;
-    t->jobs = xcalloc((size_t)free_slots, sizeof(*t->jobs));
+    t->jobs = xcalloc((size_t)q.max, sizeof(*t->jobs));
     if (w->store->ops->promote(w->store, q.lane, now, &t->next_due, err) < 0 ||
         w->store->ops->claim(w->store, &q, t->jobs, &t->jobs_len, &alone, err) < 0)
         return -1;
     w->wait_alone = alone;
-    w->claim_due =
-        alone || t->jobs_len == (size_t)free_slots || (t->next_due && t->next_due <= now);
+    w->claim_due = alone || t->jobs_len == (size_t)q.max || (t->next_due && t->next_due <= now);
     return 0;
 }
 
@@ -172,6 +173,8 @@ static const char *event_name(const struct record *r) {
 }
 
 static void report_record(struct worker *w, const struct record *r) {
+    if (r->outcome.cause == CAUSE_NONE)
+        return; /* nothing was said of its start either */
     report_emit(&w->report, &(struct report_event){.what = event_name(r),
                                                    .job = &r->slot->job,
                                                    .outcome = &r->outcome,
@@ -180,14 +183,35 @@ static void report_record(struct worker *w, const struct record *r) {
                                                    .left = w->run_left});
 }
 
-static void start_claimed(struct worker *w, struct tick *t) {
+static void keep_claimed(struct worker *w, struct tick *t) {
     int at = 0;
     for (size_t i = 0; i < t->jobs_len; i++) {
         while (w->slots[at].state != SLOT_FREE)
             at++;
-        slot_start(&w->slots[at], &t->jobs[i]);
+        slot_claim(&w->slots[at], &t->jobs[i]);
     }
     t->jobs_len = 0;
+}
+
+static struct slot *next_claimed(struct worker *w) {
+    struct slot *next = NULL;
+    for (int i = 0; i < w->n_slots; i++) {
+        struct slot *s = &w->slots[i];
+        if (s->state == SLOT_CLAIMED && (!next || s->order < next->order))
+            next = s;
+    }
+    return next;
+}
+
+static void start_claimed(struct worker *w) {
+    if (!w->claimed)
+        return;
+    while (w->running < w->options->slots && w->claimed) {
+        slot_event(next_claimed(w), SLOT_EV_START);
+        loop_timer_stop(w->loop, &w->ahead);
+    }
+    if (w->claimed && !w->ahead.due.pos)
+        loop_timer(w->loop, &w->ahead, AHEAD_WAIT_US);
 }
 
 static void wake_when_due(struct worker *w, int64_t next_due) {
@@ -200,14 +224,17 @@ static void committed(struct worker *w, struct tick *t) {
     w->storing_failed = false;
     for (size_t i = 0; i < t->records_len; i++) {
         report_record(w, &t->records[i]);
+        if (t->records[i].outcome.cause != CAUSE_NONE)
+            w->mean_ms += ((double)t->records[i].outcome.duration_ms - w->mean_ms) / 16;
         slot_free(t->records[i].slot);
         w->claim_due = true; /* dependants may be ready */
     }
-    for (int i = 0; t->stored_output && i < w->options->slots; i++)
+    for (int i = 0; t->stored_output && i < w->n_slots; i++)
         output_stored(&w->slots[i].output);
     if (t->jobs)
         wake_when_due(w, t->next_due);
-    start_claimed(w, t);
+    keep_claimed(w, t);
+    start_claimed(w);
     w->flush_due = w->flush_due && !t->stored_output;
     w->beat_due = false;
     static unsigned ticks;
@@ -217,7 +244,7 @@ static void committed(struct worker *w, struct tick *t) {
     w->store->ops->notify_drain(w->store);
     if (w->store->ops->changed(w->store))
         w->claim_due = w->orders_due = true;
-    w->tick_due = may_claim(w) && w->busy < w->options->slots && !w->wait_alone;
+    w->tick_due = may_claim(w) && !w->wait_alone;
 }
 
 /* Nothing was stored: keep everything and say when to try again. */
@@ -244,8 +271,8 @@ static int failed(struct worker *w, struct tick *t, struct err *err) {
 }
 
 static void collect_records(struct worker *w, struct tick *t) {
-    t->records = xcalloc((size_t)ended_slots(w), sizeof(*t->records));
-    for (int i = 0; i < w->options->slots; i++) {
+    t->records = xcalloc((size_t)w->done, sizeof(*t->records));
+    for (int i = 0; i < w->n_slots; i++) {
         struct slot *s = &w->slots[i];
         if (s->state != SLOT_DONE)
             continue;
@@ -259,14 +286,14 @@ static void collect_records(struct worker *w, struct tick *t) {
 /* ---- orders and the dead ---- */
 
 static struct slot *slot_of(struct worker *w, int64_t seq) {
-    for (int i = 0; i < w->options->slots; i++)
+    for (int i = 0; i < w->n_slots; i++)
         if (w->slots[i].state != SLOT_FREE && w->slots[i].job.seq == seq)
             return &w->slots[i];
     return NULL;
 }
 
 static int follow_orders(struct worker *w, struct err *err) {
-    struct orders o = {.max = (size_t)w->options->slots};
+    struct orders o = {.max = (size_t)w->n_slots};
     o.cancel = xcalloc(o.max, sizeof(*o.cancel));
     int rc = w->store->ops->orders(w->store, w->lease.worker, &o, err);
     for (size_t i = 0; rc == 0 && i < o.n; i++) {
@@ -307,13 +334,13 @@ static int settle(struct worker *w) {
 }
 
 static bool has_to_write(const struct worker *w) {
-    return ended_slots(w) || w->flush_due || w->beat_due ||
-           (may_claim(w) && w->busy < w->options->slots);
+    return w->done || w->flush_due || w->beat_due || may_claim(w);
 }
 
 int worker_tick(struct worker *w) {
     if ((w->orders_due || w->recover_due) && settle(w) < 0)
         return -1;
+    start_claimed(w); /* before the commit of those that made room */
     if (!w->tick_due || w->retry.due.pos)
         return 0;
     w->tick_due = false;

@@ -78,7 +78,7 @@ end)
 
 describe("run, given", function()
     local function refused(code, message, ...)
-        local p = project.new 'job "a" { run = "echo >>$WITNESS" }'
+        local p = project.new 'job "a" { run = "echo x >>$WITNESS" }'
         assert.equal(0, t.run({ "mkdir", p.dir .. "/folder" }).code)
         assert.equal(0, t.run({ "ln", "-s", "nowhere", p.dir .. "/dangling.lua" }).code)
         local r = p:q("run", ...)
@@ -138,7 +138,7 @@ describe("run, given", function()
     end)
 
     it("a store that cannot be", function()
-        local p = project.new 'job "a" { run = "echo >>$WITNESS" }'
+        local p = project.new 'job "a" { run = "echo x >>$WITNESS" }'
         local cases = { { "/nowhere/q.db", 6 }, { p.dir, 6 }, { p.dir .. "/jobs.lua", 8 } }
         for _, case in ipairs(cases) do
             local r = p:q("--store", case[1], "run", "jobs.lua")
@@ -152,14 +152,14 @@ end)
 describe("run -n", function()
     it("shows what would run and touches nothing", function()
         local p = project.new [[
-            local build = job "build" { run = "echo >>$WITNESS\n  true", outputs = { "v" } }
+            local build = job "build" { run = "echo x >>$WITNESS\n  true", outputs = { "v" } }
             job "use" { run = { "echo", build.out.v }, needs = { { "lua", on = "done" } } }
             job "lua" { run = function() end }
         ]]
         local r = p:run(0, "-n")
         assert.equal([[
 STEP  JOB    NEEDS              RUNS
-1     build                     echo >>$WITNESS\ntrue
+1     build                     echo x >>$WITNESS\ntrue
 1     lua                       Lua function
 2     use    lua (done), build  echo <v of build>
 3 jobs

@@ -57,7 +57,7 @@ dead b
     end)
 
     it("ends quietly when nobody reads any more, and nothing goes on in the background", function()
-        local p = project.new [[ for i = 1, 200 do job("j" .. i) { run = "echo >>$WITNESS",
+        local p = project.new [[ for i = 1, 200 do job("j" .. i) { run = "echo x >>$WITNESS",
             env = { MARK = "unread-run" } } end ]]
         local r = t.run({ "sh", "-c", '"$0" run jobs.lua | head -n 1', t.binary },
                         { cwd = p.dir, env = { QUEUECTL_STORE = p.store, WITNESS = p.witness } })
@@ -155,7 +155,7 @@ describe("the exit code of run", function()
     end)
 
     it("is 1 when a job was cancelled", function()
-        local p = project.new 'job "a" { run = "echo >>$WITNESS; sleep 1000", kill_after = "1s" }'
+        local p = project.new 'job "a" { run = "echo x >>$WITNESS; sleep 1000", kill_after = "1s" }'
         local run = p:spawn("run", "jobs.lua")
         t.eventually(function() return #p:witnessed() == 1 end)
         assert.equal(0, p:q("cancel", p:jobs().a.id).code)

@@ -52,7 +52,7 @@ describe("decide", function()
         { "no code and 255 that counts", { ok = "\255" }, { cause = "timeout", exit_code = -1 },
           { "dead", 0, false } },
     }
-    for _, cause in ipairs { "signal", "timeout", "spawn", "lua", "outputs", "none" } do
+    for _, cause in ipairs { "signal", "timeout", "spawn", "lua", "outputs" } do
         cases[#cases + 1] = { cause, { retries = 1 }, { cause = cause, exit_code = 0 },
                               { "failed", 2000, false } }
         cases[#cases + 1] = { cause .. " at the last try", {}, { cause = cause, exit_code = 0 },
@@ -67,7 +67,8 @@ describe("decide", function()
     it("snoozes for as long as asked, whatever the tries", function()
         assert.same({ "pending", 12345, true },
                     decide({ tries = 9 }, { cause = "snooze" }, 12345))
-        assert.same({ "pending", 0, true }, decide({}, { cause = "interrupted" }, 12345))
+        assert.same({ "pending", 500, true }, decide({}, { cause = "interrupted" }, 500))
+        assert.same({ "pending", 0, true }, decide({}, { cause = "none" }, 0))
     end)
 
     it("gives the random number to the backoff", function()
