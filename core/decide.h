@@ -7,11 +7,9 @@
 /* True if the attempt ended as the job wanted it to. */
 bool outcome_is_success(const struct job *j, const struct outcome *o);
 
-/* Success: completed. Interrupted or never started: back in the line. Snooze: pending again after
- * snooze_ms. Lost worker: back in the line, dead at the DEATHS_MAX-th time. Else failed until the
- * tries are used up, with the job's backoff; then dead. None of the first three costs a try.
- * `random` in [0, 1).
- */
+/* Success: completed. Snoozed, interrupted or never started: back in the line after wait_ms. Lost
+ * worker: back in the line, dead at the DEATHS_MAX-th time. None of these costs a try. Else failed
+ * until the tries are used up, with the job's backoff; then dead. `random` in [0, 1). */
 struct decision decide(const struct job *j, const struct outcome *o, int64_t wait_ms,
                        double random);
 
