@@ -12,12 +12,16 @@ enum { SEQ_BITS = 15 };
 void id_make(char out[JOB_ID_LEN + 1]) {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
     static uint64_t last;
-    uint16_t start = 0;
-    if (getrandom(&start, sizeof(start), 0) < 0)
-        start = 0;
-    /* The number starts in the lower half so that counting up rarely touches the time part. */
-    uint64_t next = (uint64_t)clock_wall_ms() << SEQ_BITS | (start & 0x3fff);
-    last = next > last ? next : last + 1;
+    uint64_t now = (uint64_t)clock_wall_ms() << SEQ_BITS;
+    if (now > last) {
+        /* Starts in the lower half, so that counting up rarely touches the time part. */
+        uint16_t start = 0;
+        if (getrandom(&start, sizeof(start), 0) < 0)
+            start = 0;
+        last = now | (start & 0x3fff);
+    } else {
+        last++;
+    }
     uint64_t rest = last;
     for (int i = JOB_ID_LEN - 1; i >= 0; i--) {
         out[i] = digits[rest & 31];
