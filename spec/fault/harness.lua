@@ -145,29 +145,42 @@ end
 
 -- ---- the oracle ----
 
+-- The last token and all attempts, as "id token", that witnesses told of.
 local function check_witnesses(h, complain)
-    local running, last = {}, {}
+    local running, last, attempts = {}, {}, {}
     for line in t.read_file(h:path("seen")):gmatch("[^\n]+") do
         local id, token, what = line:match("^(%S+) (%d+) (%a+) [%d.]+$")
         token = tonumber(token)
         if what == "start" then
             if token <= (last[id] or 0) then complain("token does not increase: " .. line) end
             running[id], last[id] = token, token
+            attempts[#attempts + 1] = id .. " " .. token
         elseif what ~= "end" then
             complain("strange line: " .. line)
         elseif running[id] ~= token then
             complain(("attempts overlap: %s, while %s runs"):format(line, tostring(running[id])))
         end
     end
-    return last
+    return last, attempts
+end
+
+-- Whatever ran has its record (a job that was taken but never started has none).
+local function check_records(h, attempts, complain)
+    local recorded = {}
+    for _, row in ipairs(t.sql(h.store, "SELECT id, token FROM attempt JOIN job ON seq = job")) do
+        recorded[row[1] .. " " .. row[2]] = true
+    end
+    for _, attempt in ipairs(attempts) do
+        if not recorded[attempt] then complain("an attempt without a record: " .. attempt) end
+    end
 end
 
 local STATE_FAULTS = {
     ["counters differ from the jobs"] = [[
         SELECT state, sum(n) FROM (SELECT state, n FROM counter
             UNION ALL SELECT state, -1 FROM job) GROUP BY state HAVING sum(n) <> 0]],
-    ["an attempt without a record, or with two"] = [[
-        SELECT id, starts FROM job WHERE starts <> (state = 2) +
+    ["more records of attempts than starts"] = [[
+        SELECT id, starts FROM job WHERE starts < (state = 2) +
             (SELECT count(*) FROM attempt WHERE attempt.job = job.seq)]],
     ["a token that was never given"] = [[
         SELECT id, token FROM attempt JOIN job ON job.seq = attempt.job WHERE token > starts]],
@@ -218,8 +231,9 @@ function Harness:check(final)
     if integrity ~= "ok" then complain("integrity: " .. integrity) end
     check_store(self, STATE_FAULTS, complain)
     check_acked(self, complain)
-    local last = check_witnesses(self, complain)
+    local last, attempts = check_witnesses(self, complain)
     if final then
+        check_records(self, attempts, complain)
         check_store(self, FINAL_FAULTS, complain)
         for _, row in ipairs(t.sql(self.store, "SELECT id FROM job WHERE state = 3")) do
             if not last[row[1]] then complain("completed, and never ran: " .. row[1]) end

@@ -10,8 +10,7 @@ Terminal.__index = Terminal
 local function open(p, command, opts)
     opts = opts or {}
     local self = setmetatable({ socket = p.dir .. "/tmux" }, Terminal)
-    local env = { QUEUECTL_STORE = p.store, WITNESS = p.witness, NO_COLOR = opts.no_color,
-                  TMUX = false }
+    local env = { QUEUECTL_STORE = p.store, WITNESS = p.witness, NO_COLOR = false, TMUX = false }
     p:write(([[
         stty -echoctl
         %s
@@ -21,12 +20,11 @@ local function open(p, command, opts)
     t.spawn({ "tmux", "-S", self.socket, "-f", "/dev/null", "-D" },
             { cwd = p.dir, env = env })
     t.eventually(function() return t.exists(self.socket) end, 10, "tmux listens")
-    local r = t.eventually(function()
-        local got = self:tmux("new-session", "-d", "-x", opts.columns or 80, "-y", opts.rows or 24,
-                              "sh", "command.sh")
-        return got.code == 0 and got
+    t.eventually(function()
+        local r = self:tmux("new-session", "-d", "-x", opts.columns or 80, "-y", opts.rows or 24,
+                              "-c", p.dir, "sh", "command.sh")
+        return r.code == 0
     end, 10, "tmux has a session")
-    assert.equal(0, r.code, r.err)
     self.ended = p.dir .. "/ended"
     return self
 end
@@ -48,8 +46,9 @@ end
 function Terminal:text(all, escapes) return table.concat(self:lines(all, escapes), "\n") end
 
 function Terminal:wait(timeout_s)
-    t.eventually(function() return t.exists(self.ended) end, timeout_s or 30, "it has ended")
-    return tonumber(t.read_file(self.ended):match("exit code (%d+)"))
+    return t.eventually(function()
+        return tonumber(t.read_file(self.ended):match("exit code (%d+)\n"))
+    end, timeout_s or 30, "it has ended")
 end
 
 -- Waits until the pattern is on the screen and returns the screen.
@@ -143,7 +142,7 @@ describe("run on a terminal", function()
         local lines = terminal:lines(true)
         assert_narrow(lines, 40)
         local text = table.concat(lines, "\n")
-        assert.matches("\ndead      a job with q…  exit 3: a re…\n", text, 1, true)
+        assert.matches("\ndead      a job with qu…  exit 3: a re…\n", text, 1, true)
         assert.equal(2, select(2, text:gsub("THE END", "")))
     end)
 

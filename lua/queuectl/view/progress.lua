@@ -171,20 +171,30 @@ local function status_line(self)
     return table.concat(parts, "  ")
 end
 
+-- Rows the block takes now: a terminal that became narrower since has broken its lines.
+local function rows_of(widths)
+    local columns, rows = core.terminal_size(1), 0
+    for _, width in ipairs(widths) do rows = rows + math.max(1, math.ceil(width / columns)) end
+    return rows
+end
+
 function Live:erase()
-    if self.drawn == 0 then return end
-    local up = self.drawn > 1 and ("\27[%dA"):format(self.drawn - 1) or ""
+    local rows = rows_of(self.drawn)
+    if rows == 0 then return end
+    local up = rows > 1 and ("\27[%dA"):format(rows - 1) or ""
     self.ctx:print("\r" .. up .. "\27[J")
-    self.drawn = 0
+    self.drawn = {}
 end
 
 function Live:draw()
     local columns, rows = core.terminal_size(1)
     local lines = running_lines(self, math.max(1, math.min(8, rows - 4)), columns)
     lines[#lines + 1] = status_line(self)
-    for i, line in ipairs(lines) do lines[i] = text.cut(line, columns - 1) end
+    for i, line in ipairs(lines) do
+        lines[i] = text.cut(line, columns - 1)
+        self.drawn[i] = text.width(lines[i])
+    end
     self.ctx:print(table.concat(lines, "\n"))
-    self.drawn = #lines
     self.drawn_at = core.monotonic()
 end
 
@@ -227,7 +237,7 @@ end
 --- total, left: jobs of the run. The result has feed(bytes), tick(), close() and .state.
 function progress.new(ctx, total, left)
     local kind = ctx.json and Json or (ctx.tty and os.getenv("TERM") ~= "dumb") and Live or Lines
-    local self = { ctx = ctx, drawn = 0, drawn_at = 0, rest = "" }
+    local self = { ctx = ctx, drawn = {}, drawn_at = 0, rest = "" }
     self.state = new_state(total, left)
     return setmetatable(self, { __index = function(_, key) return progress[key] or kind[key] end })
 end

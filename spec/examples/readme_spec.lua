@@ -1,0 +1,153 @@
+-- Every command line that the README and `queuectl help COMMAND` show works as it is shown.
+
+local t = require "support"
+
+local JOBS = [[ job "build" { run = "true" }
+job "test" { needs = "build", run = "true" } ]]
+
+-- What a command line needs before it can do what it says, each with a fresh store.
+local PREPARE = {
+    { "^queuectl enqueue", "true" }, -- makes job1 itself
+    { "^queuectl cancel job1", "queuectl enqueue --id job1 true" },
+    { "^queuectl retry job1", "queuectl enqueue --id job1 --retries 0 false; "
+        .. "queuectl worker start --until-empty" },
+    { "job1", "queuectl enqueue --id job1 true; queuectl worker start --until-empty" },
+}
+
+local function prepare(dir, line, env)
+    t.write_file(dir .. "/jobs.lua", JOBS)
+    for _, case in ipairs(PREPARE) do
+        if line:find(case[1]) then
+            local r = t.run(case[2], { cwd = dir, env = env })
+            assert.equal(0, r.code, r.err)
+            return
+        end
+    end
+end
+
+-- Runs a line the way a reader would; returns the result.
+local function try(line)
+    local dir = t.tmpdir()
+    local env = { QUEUECTL_STORE = dir .. "/q.db" }
+    prepare(dir, line, env)
+    return t.run(line, { cwd = dir, env = env, timeout = 60 })
+end
+
+local function shell_lines(text)
+    local lines = {}
+    for block in text:gmatch("\n```sh\n(.-)\n```") do
+        for line in block:gmatch("[^\n]+") do lines[#lines + 1] = line:match("^(.-)%s*$") end
+    end
+    return lines
+end
+
+local function help_of(words)
+    local r = t.run { t.binary, "help", unpack(words) }
+    assert.equal(0, r.code, r.err)
+    return r.out
+end
+
+-- Names of commands, sub-commands included: "run", "worker start" …
+local function commands()
+    local names = {}
+    for name in help_of({}):match("Commands:\n(.-)\n\n"):gmatch("  ([%w-]+) [^\n]*") do
+        local group = {}
+        for sub in help_of({ name }):gmatch("\n  " .. name .. " (%w+) ") do
+            group[#group + 1] = name .. " " .. sub
+        end
+        if #group == 0 then group[1] = name end
+        for _, full in ipairs(group) do names[#names + 1] = full end
+    end
+    return names
+end
+
+local readme = t.read_file "README.md"
+
+describe("the README", function()
+    for _, line in ipairs(shell_lines(readme)) do
+        if line:find "^queuectl " then
+            it("can say: " .. line, function()
+                local r = try(line)
+                assert.equal(0, r.code, r.out .. r.err)
+            end)
+        elseif not line:find "^cmake %-%-install" then
+            it("names a script that is there: " .. line, function()
+                local script, file = line:match("^(scripts/%w+)%s*([%w_/.]*)")
+                assert.is_not_nil(script, "neither queuectl nor a script")
+                assert.equal(0, t.run({ "test", "-x", script }).code)
+                if file:find "%S" then assert.is_true(t.exists(file)) end
+            end)
+        end
+    end
+
+    it("has a jobs file that runs as shown", function()
+        local dir = t.tmpdir()
+        t.write_file(dir .. "/jobs.lua", readme:match("\n```lua\n(.-)```"))
+        local r = t.run({ t.binary, "run", "jobs.lua" },
+                        { cwd = dir, env = { QUEUECTL_STORE = dir .. "/q.db" } })
+        assert.equal(0, r.code, r.out .. r.err)
+        assert.matches("\n7 completed in ", r.out)
+    end)
+
+    it("installs with the line it shows", function()
+        local line = readme:match("\n(cmake %-%-install build [^\n]-)%s*#")
+        local home = t.tmpdir()
+        local r = t.run((line:gsub(" build ", " '" .. t.build .. "' ")), { env = { HOME = home } })
+        assert.equal(0, r.code, r.err)
+        r = t.run({ home .. "/.local/bin/queuectl", "version" })
+        assert.equal(0, r.code, r.err)
+    end)
+
+    it("names every command, and no other", function()
+        for _, name in ipairs(commands()) do
+            assert(readme:find("queuectl " .. name, 1, true), name .. " is missing")
+        end
+        local known = {}
+        for _, name in ipairs(commands()) do known[name:match("^%S+")] = true end
+        local code = "\n" .. table.concat(shell_lines(readme), "\n")
+        for name in (code .. readme:gsub("\n", " ")):gmatch("[\n`]queuectl (%l+)") do
+            assert(known[name], "there is no command " .. name)
+        end
+    end)
+
+    it("names every key of a job, and every exit code of help", function()
+        local schema = require "queuectl.schema"
+        local keys = readme:match("Keys of a job: (.-)%. A misspelt")
+        local named = {}
+        for key in keys:gmatch("`([%w_]+)`") do named[key] = true end
+        for key in pairs(schema.job) do assert(named[key], key .. " is missing") end
+        for key in pairs(named) do assert(schema.job[key], key .. " is no key") end
+        for code in help_of({ "exit-codes" }):gmatch("\n +(%d+)  ") do
+            assert(readme:find("\n| " .. code .. "[ ,]"), code .. " is missing")
+        end
+    end)
+
+    it("names examples that are there", function()
+        for name in readme:gmatch("`(%w+%.lua)`") do
+            assert(name == "jobs.lua" or t.exists("scripts/examples/" .. name), name)
+        end
+    end)
+
+    it("is short", function()
+        assert(select(2, readme:gsub("\n", "")) <= 200)
+    end)
+end)
+
+describe("help", function()
+    for _, name in ipairs(commands()) do
+        local words = {}
+        for word in name:gmatch("%S+") do words[#words + 1] = word end
+        local text = help_of(words)
+
+        it("has an example of " .. name, function()
+            assert.matches("\nExamples:\n  [^\n]*queuectl " .. name:gsub("%-", "%%-"), text)
+        end)
+
+        for line in (text:match("\nExamples:\n(.*)$") or ""):gmatch("\n?  (%S[^\n]*)\n      ") do
+            it("can say: " .. line, function()
+                local r = try(line)
+                assert.equal(0, r.code, r.out .. r.err)
+            end)
+        end
+    end
+end)
