@@ -201,6 +201,7 @@ static bool look_after(struct ward *w) {
 static void term_tree(struct ward *w) {
     kill(-w->leader, SIGTERM);
     kill(-w->leader, SIGCONT); /* a stopped process with a TERM handler needs it */
+    has_strays(w, SIGTERM);    /* in sessions of their own */
     w->state = WARD_TERMED;
     loop_timer(g.loop, &w->timer, w->kill_after_ms * 1000);
 }

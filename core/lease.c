@@ -68,22 +68,27 @@ int lease_take(struct lease *l, struct store *s, const char *name, int slots, in
     return rc;
 }
 
+static int unregister(const struct lease *l, struct store *s, struct err *err) {
+    if (s->ops->begin(s, err) < 0)
+        return -1;
+    if (s->ops->worker_remove(s, l->worker, err) < 0) {
+        s->ops->rollback(s);
+        return -1;
+    }
+    return s->ops->commit(s, err);
+}
+
 void lease_release(struct lease *l, struct store *s) {
     struct err err = {0};
-    for (int i = 0; l->worker && s && i < 1000; i++) {
-        if (s->ops->begin(s, &err) < 0) {
-            if (err.code != ERR_BUSY)
-                break;
-            usleep(2000);
-            continue;
-        }
-        if (s->ops->worker_remove(s, l->worker, &err) < 0)
-            s->ops->rollback(s);
-        else
-            s->ops->commit(s, &err);
-        break;
+    int rc = 0;
+    for (int i = 0; l->worker && i < 1000; i++) {
+        rc = unregister(l, s, &err);
+        if (rc == 0 || err.code != ERR_BUSY)
+            break;
+        usleep(2000);
     }
-    if (l->lock_path)
+    /* A worker that is still registered needs its lock file: a free lock says that it is dead. */
+    if (l->lock_path && rc == 0)
         unlink(l->lock_path);
     fd_close(&l->lock_fd);
     free(l->lock_path);

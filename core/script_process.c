@@ -29,7 +29,10 @@ static int l_catch_signals(lua_State *L) {
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    struct sigaction hup;
+    sigaction(SIGHUP, NULL, &hup);
+    if (hup.sa_handler != SIG_IGN) /* nohup */
+        sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal_fd = signalfd(signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return signal_fd < 0 ? luaL_error(L, "signalfd: %s", strerror(errno)) : 0;
@@ -54,7 +57,8 @@ static void start(struct child *c, char *const *argv, struct err *err) {
                       .env = environ,
                       .fds = {null_fd, ends[1], STDERR_FILENO},
                       .fds_len = 3,
-                      .group = true};
+                      .group = true,
+                      .keep_hup_off = true};
     struct spawn_failure why;
     if (spawn(&s, &c->pid, &why) < 0)
         err_set(err, ERR_FAILED, "cannot start a worker process: %s", strerror(why.error));

@@ -349,14 +349,23 @@ static int l_run(lua_State *L) {
     return 1;
 }
 
+/* A foreign commit rings before it is visible: look again for a moment. */
+static void await_change(struct store *s) {
+    for (int i = 0; i < 25 && s->ops->changed(s) == 0; i++)
+        poll(NULL, 0, 2);
+}
+
 /* store:watch(seconds) -> true when something may have changed, false at the time limit */
 static int l_watch(lua_State *L) {
     struct store *s = check_store(L);
     double seconds = luaL_checknumber(L, 2);
     struct pollfd p = {s->ops->notify_fd(s), POLLIN, 0};
-    bool rang = poll(&p, 1, (int)(seconds * 1000)) > 0;
-    if (rang)
+    bool rang = s->ops->changed(s); /* since the last call, or this is the first one */
+    if (!rang && poll(&p, 1, (int)(seconds * 1000)) > 0) {
+        rang = true;
         s->ops->notify_drain(s);
+        await_change(s);
+    }
     lua_pushboolean(L, rang);
     return 1;
 }

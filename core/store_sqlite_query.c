@@ -1,4 +1,5 @@
 /* Queries: prepared once a connection, bound by a format, stepped, and their errors told apart. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ int q_fail(struct sqlite_store *s, struct err *err, int rc) {
     case SQLITE_NOTADB:
         return err_set(err, ERR_CORRUPT, "%s is damaged or no queuectl store (%s)", s->path, text);
     case SQLITE_IOERR:
+        if (rc == SQLITE_IOERR_WRITE) /* as a full disk: a limit of file size, for one */
+            return err_set(err, ERR_STORE, "%s cannot be written (%s)", s->path, strerror(errno));
         s->broken = true;
         return err_set(err, ERR_STORE, "%s: %s (I/O error %d)", s->path, text, rc);
     case SQLITE_READONLY:

@@ -241,7 +241,8 @@ static void committed(struct worker *w, struct tick *t) {
     if (++ticks % CHECKPOINT_TICKS == 0)
         w->store->ops->checkpoint(w->store, CHECKPOINT_BYTES);
     /* Our own commit rang the bell; what else rang while it did shows in the data version. */
-    w->store->ops->notify_drain(w->store);
+    if (w->store->ops->notify_drain(w->store) & NOTIFY_WORKER_GONE)
+        w->recover_due = true;
     if (w->store->ops->changed(w->store))
         w->claim_due = w->orders_due = true;
     w->tick_due = may_claim(w) && !w->wait_alone;

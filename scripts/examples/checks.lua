@@ -7,7 +7,8 @@
 -- Exit code 0 means that all is well; else the last lines say what is not. build/checks.txt has
 -- the state of every job. It writes into build/ alone, as scripts/build and scripts/test do.
 
--- Jobs run in the project's folder: `cwd` is relative to this file. A check that fails would fail again.
+-- Jobs run in the project's folder: `cwd` is relative to this file. What a check finds it would
+-- find again, so nothing is tried twice.
 defaults { cwd = "../..", retries = 0, timeout = "30m" }
 
 local checks = { "format", "luacheck_all", "layers", "calls", "size" }

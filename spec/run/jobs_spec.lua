@@ -94,8 +94,10 @@ end)
 describe("how a job must end for another", function()
     -- For each way to end: which of the jobs that need it run.
     local ENDS = {
-        { "exit 0", 0, { on_success = "completed", on_failure = "skipped", on_done = "completed" } },
-        { "exit 1", 1, { on_success = "skipped", on_failure = "completed", on_done = "completed" } },
+        { "exit 0", 0,
+          { on_success = "completed", on_failure = "skipped", on_done = "completed" } },
+        { "exit 1", 1,
+          { on_success = "skipped", on_failure = "completed", on_done = "completed" } },
     }
     for _, case in ipairs(ENDS) do
         it("after " .. case[1], function()
@@ -211,7 +213,8 @@ describe("a job that fails", function()
         ]]):format(long))
         local r = p:run(1)
         assert.matches("\ndead a\n    exit 3\n  last lines:\n    first\n    " .. long
-            .. "\n  see it all: queuectl logs " .. p:jobs().a.id .. "\n\n1 dead in ", r.out, 1, true)
+            .. "\n  see it all: queuectl logs " .. p:jobs().a.id .. "\n\n1 dead in ", r.out, 1,
+            true)
     end)
 end)
 

@@ -128,7 +128,9 @@ describe("run --json", function()
     end)
 
     it("escapes what is not text", function()
-        local p = project.new [[ job "a" { run = 'printf "\\377\\001\\"" >&2; exit 1', retries = 0 } ]]
+        local p = project.new [[
+            job "a" { run = 'printf "\\377\\001\\"" >&2; exit 1', retries = 0 }
+        ]]
         local r = p:run(1, "--json")
         assert.is_true(#project.events(r.out) > 3)
     end)
