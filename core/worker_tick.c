@@ -227,7 +227,6 @@ static void committed(struct worker *w, struct tick *t) {
         if (t->records[i].outcome.cause != CAUSE_NONE)
             w->mean_ms += ((double)t->records[i].outcome.duration_ms - w->mean_ms) / 16;
         slot_free(t->records[i].slot);
-        w->claim_due = true; /* dependants may be ready */
     }
     for (int i = 0; t->stored_output && i < w->n_slots; i++)
         output_stored(&w->slots[i].output);
@@ -274,6 +273,8 @@ static int failed(struct worker *w, struct tick *t, struct err *err) {
 }
 
 static void collect_records(struct worker *w, struct tick *t) {
+    if (w->done)
+        w->claim_due = true; /* there is room, and dependants may be ready */
     t->records = xcalloc((size_t)w->done, sizeof(*t->records));
     for (int i = 0; i < w->n_slots; i++) {
         struct slot *s = &w->slots[i];

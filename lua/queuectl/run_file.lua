@@ -43,6 +43,9 @@ function run_file.plan(path)
     local plan
     plan, message = jobs.plan(text, path, { path = real, encode = json.encode })
     if not plan then return nil, message, context.CONFIG end
+    -- The file's folder, so that it does not matter from where it is run or resumed.
+    local folder = real:match("^(.+)/") or "/"
+    for _, job in ipairs(plan.jobs) do job.cwd = job.cwd or folder end
     return plan
 end
 

@@ -26,6 +26,7 @@ schema.job_keys = {
         desc = "environment variables; false removes one",
         near = { "environment", "vars", "variables" } },
     { name = "cwd", type = "string", check = "path", field = "cwd",
+        shown = "the file's folder",
         desc = "working directory, relative to the file",
         near = { "dir", "directory", "workdir", "working_directory" } },
     { name = "stdin", type = "string | { file = path }", check = "stdin", max_bytes = 1024 * 1024,

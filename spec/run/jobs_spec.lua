@@ -234,7 +234,7 @@ describe("a job's surroundings", function()
         assert.same({ "1 3 none 5", p.dir .. "/sub", "hello", "from a file" }, p:witnessed())
     end)
 
-    it("are the caller's folder, and paths are those of the file, wherever it is run", function()
+    it("are the folder of the file, from where paths go, wherever it is run", function()
         local p = project.new [[
             job "here" { run = "pwd >>$WITNESS" }
             job "there" { needs = "here", cwd = "sub", run = "pwd >>$WITNESS" }
@@ -245,7 +245,7 @@ describe("a job's surroundings", function()
         local r = t.run({ t.binary, "run", p.dir .. "/links/j.lua" },
                         { cwd = "/", env = { QUEUECTL_STORE = p.store, WITNESS = p.witness } })
         assert.equal(0, r.code, r.err)
-        assert.same({ "/", p.dir .. "/sub" }, p:witnessed())
+        assert.same({ p.dir, p.dir .. "/sub" }, p:witnessed())
     end)
 
     it("tell it who it is", function()
