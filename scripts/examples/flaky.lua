@@ -1,5 +1,5 @@
 #!/usr/bin/env -S queuectl run
--- Jobs that go wrong, and what becomes of them. Runs for about three seconds and ends with exit
+-- Jobs that go wrong, and what becomes of them. Runs for about a second and ends with exit
 -- code 1 on purpose, because one job stays dead:
 --
 --   scripts/run scripts/examples/flaky.lua
