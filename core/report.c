@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -30,6 +31,14 @@ static void add_string(struct buf *b, const char *key, const char *v) {
     buf_json(b, v, strlen(v));
 }
 
+static void add_time(struct buf *b, const char *key, int64_t ms) {
+    char text[32];
+    struct tm tm;
+    time_t s = ms / 1000;
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", gmtime_r(&s, &tm));
+    buf_printf(b, ",\"%s\":\"%s.%03dZ\"", key, text, (int)(ms % 1000));
+}
+
 static void add_outcome(struct buf *b, const struct outcome *o) {
     add_string(b, "cause", job_cause_names[o->cause]);
     if (o->exit_code >= 0)
@@ -37,14 +46,14 @@ static void add_outcome(struct buf *b, const struct outcome *o) {
     if (o->signal >= 0)
         add_number(b, "signal", o->signal);
     add_number(b, "duration", (double)o->duration_ms / 1000);
-    add_number(b, "started_at", (double)o->started_at / 1000);
+    add_time(b, "started_at", o->started_at);
     add_string(b, "error", o->error);
 }
 
 static void emit_json(struct buf *b, const struct report_event *e) {
     buf_str(b, "{\"event\":");
     buf_json(b, e->what, strlen(e->what));
-    add_number(b, "time", (double)clock_wall_ms() / 1000);
+    add_time(b, "time", clock_wall_ms());
     if (e->job) {
         add_string(b, "job", e->job->id);
         add_string(b, "name", e->job->name);

@@ -52,7 +52,8 @@ static int l_terminal_size(lua_State *L) {
 
 static int fail_errno(lua_State *L, const char *what) {
     struct err err = {0};
-    err_set(&err, errno == ENOENT ? ERR_NOT_FOUND : ERR_FAILED, "%s: %s", what, strerror(errno));
+    enum err_code code = errno == ENOENT ? ERR_NOT_FOUND : errno == EACCES ? ERR_PERM : ERR_FAILED;
+    err_set(&err, code, "%s: %s", what, strerror(errno));
     return script_fail(L, &err);
 }
 

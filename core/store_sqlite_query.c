@@ -24,9 +24,13 @@ int q_fail(struct sqlite_store *s, struct err *err, int rc) {
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return err_set(err, ERR_PERM, "%s: %s", s->path, text);
+    case SQLITE_CANTOPEN:
+        if (access(s->path, R_OK | W_OK) < 0)
+            return err_set(err, errno == EACCES ? ERR_PERM : ERR_STORE, "%s: %s", s->path,
+                           strerror(errno));
+        return err_set(err, ERR_STORE, "%s: %s", s->path, text);
     case SQLITE_LOCKED:
     case SQLITE_NOMEM:
-    case SQLITE_CANTOPEN:
         return err_set(err, ERR_STORE, "%s: %s", s->path, text);
     default: /* a table or a value that should not be: trying again would not help */
         return err_set(err, ERR_CORRUPT, "%s: %s (SQLite error %d)", s->path, text, rc);

@@ -152,10 +152,10 @@ static int skip(struct sqlite_store *s, const struct job_ref *child, enum job_ca
     enum ending how = ending(child, JOB_SKIPPED, cause);
     if (q_run(s, err,
               "UPDATE job SET error = (SELECT 'needs ' || coalesce('''' || spec.name || '''',"
-              " job.id) || ', which is ' || CASE job.state WHEN 3 THEN 'completed'"
-              " WHEN 5 THEN 'dead' WHEN 6 THEN 'cancelled' ELSE 'skipped' END"
+              " job.id) || CASE WHEN ?3 AND job.state != 7 THEN ' to fail' ELSE ', which is ' ||"
+              " CASE job.state WHEN 5 THEN 'dead' WHEN 6 THEN 'cancelled' ELSE 'skipped' END END"
               " FROM job JOIN spec USING(seq) WHERE seq = ?2) WHERE seq = ?1",
-              "ii", child->seq, parent) < 0 ||
+              "iii", child->seq, parent, (int64_t)(cause == CAUSE_NOT_NEEDED)) < 0 ||
         count_run_down(s, child, how, err) < 0)
         return -1;
     push(todo, child->seq, how);

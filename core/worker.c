@@ -83,7 +83,9 @@ static void on_guardian_lost(struct worker *w) {
 static void on_failed(struct slot *s, const struct guardian_event *e) {
     static const char *const stages[] = {"", "fork", "descriptors", "cwd", ""};
     const char *stage = stages[e->stage];
-    const char *what = e->stage == SPAWN_CWD ? s->job.cwd : "";
+    const char *program =
+        s->job.kind == JOB_ARGV && s->job.command.len ? s->job.command.data + 1 : "";
+    const char *what = e->stage == SPAWN_CWD ? s->job.cwd : e->stage == SPAWN_EXEC ? program : "";
     s->failure = xasprintf("%s%s%s%s%s", stage, *stage ? ": " : "", what, *what ? ": " : "",
                            strerror(e->error));
     s->failure_code = e->stage == SPAWN_EXEC ? (e->error == ENOENT ? 127 : 126) : -1;

@@ -64,9 +64,9 @@ local function unalias(words)
     return out
 end
 
-local function unknown(what, name, known)
-    return nil, ("unknown %s '%s'%s; see: queuectl help"):format(what, name:sub(1, 100),
-        suggest.hint(name, known)), context.USAGE
+local function unknown(what, name, known, topic)
+    return nil, ("unknown %s '%s'%s; see: queuectl help%s"):format(what, name:sub(1, 100),
+        suggest.hint(name, known), topic or ""), context.USAGE
 end
 
 local function names_of(commands)
@@ -89,7 +89,7 @@ local function find(words)
     end
     if sub == "--help" or sub == "-h" then return cli.load("help"), "help", { name } end
     if not command.commands[sub] then
-        return unknown(name .. " command", sub, names_of(command.commands))
+        return unknown(name .. " command", sub, names_of(command.commands), " " .. name)
     end
     return command.commands[sub], name .. " " .. sub, { unpack(words, 3) }
 end

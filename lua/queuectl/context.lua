@@ -7,7 +7,7 @@ context.__index = context
 
 --- Exit codes; core/util.h and `help exit-codes` have the same table.
 context.FAILED, context.USAGE, context.NOT_FOUND, context.STATE = 1, 2, 3, 4
-context.PARTLY, context.STORE, context.UNKNOWN = 5, 6, 75
+context.PARTLY, context.STORE, context.PERMISSION, context.UNKNOWN = 5, 6, 7, 75
 context.CONFIG, context.TIMED_OUT, context.INTERRUPTED = 78, 124, 130
 
 local function default_store()
@@ -83,8 +83,11 @@ function context:store_path()
     path, message, code = default_store()
     if not path then return nil, message, code end
     local ok
-    ok, message = core.make_dirs(path:match("^(.*)/"))
-    if not ok then return nil, message, context.STORE end
+    ok, message, code = core.make_dirs(path:match("^(.*)/"))
+    if not ok then
+        return nil, ("no folder for the store: %s; give --store FILE"):format(message),
+            code == context.PERMISSION and code or context.STORE
+    end
     return path
 end
 

@@ -10,6 +10,8 @@ local ref = require "queuectl.jobs.ref"
 
 local jobs = {}
 
+local EXAMPLE = [[define one: job "hello" { run = "echo hello" }]]
+
 -- Library functions that would end the program or lose a token's own message.
 local function guard_libraries(raise)
     local function refuse_tokens(fn)
@@ -95,7 +97,7 @@ function jobs.plan(source, path, opts)
         return nil, problems:render()
     end
     definer:check_started()
-    if #definer.defs == 0 and problems:count() == 0 then problems:add(nil, "no jobs defined") end
+    if #definer.defs == 0 and problems:count() == 0 then problems:add(nil, "no jobs defined; " .. EXAMPLE) end
     local specs = build.jobs(definer, problems)
     if not specs then return nil, problems:render() end
     return { path = absolute, text = source, jobs = specs }

@@ -46,7 +46,7 @@ schema.job_keys = {
         field = "backoff", unit = "seconds", shown = "config backoff",
         desc = "wait before each further try", near = { "retry_delay" } },
     { name = "delay", type = "duration", check = "duration", field = "delay_ms", unit = "seconds",
-        default = 0, shown = "0", desc = "earliest start, counted from when the job is enqueued" },
+        default = 0, shown = "0", desc = "wait before the first start, once nothing else holds the job back" },
     { name = "priority", type = "integer", check = "integer", field = "priority",
         min = -2147483648, max = 2147483647, default = 0, shown = "0",
         desc = "larger goes first", near = { "prio" } },

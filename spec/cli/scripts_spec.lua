@@ -214,7 +214,7 @@ describe("build", function()
         for name in t.read_file(out):gmatch('{"([%w.]+)", code_%d+, %d+}') do
             names[#names + 1] = name
         end
-        assert.same({ "argparse", "queuectl", "queuectl.cmd.run" }, names)
+        assert.same({ "argparse", "queuectl.cmd.run", "queuectl.init" }, names)
     end)
 
     it("stops at a syntax error in Lua and names the line", function()

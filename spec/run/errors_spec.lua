@@ -37,8 +37,8 @@ job "b" { run = "echo " .. a.out.v }]],
     { "an output nobody promised", 'local a = job "a" { run = "x" }\n'
       .. 'job "b" { run = { "x", a.out.v } }',
       "jobs.lua:2: job 'a' declares no outputs; add outputs = { \"v\" } to it" },
-    { "no jobs", "local x = 1", "jobs.lua: no jobs defined" },
-    { "an empty file", "", "jobs.lua: no jobs defined" },
+    { "no jobs", "local x = 1", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
+    { "an empty file", "", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
 }
 
 describe("a jobs file with", function()

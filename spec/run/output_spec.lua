@@ -84,6 +84,7 @@ describe("run --json", function()
     local KEYS = { -- of each event, in this order; a ? marks those that may be missing
         run = "event run file jobs left slots",
         started = "event time text",
+        skipped = "event time job name seq cause text",
         stopped = "event time",
         picked = "event time job name seq attempt of",
         progress = "event time job name seq attempt of fraction text",

@@ -196,10 +196,10 @@ end)
 
 -- { file, message }
 local FILES = {
-    { "", "jobs.lua: no jobs defined" },
-    { "-- nothing", "jobs.lua: no jobs defined" },
-    { "#!/usr/bin/env queuectl", "jobs.lua: no jobs defined" },
-    { "defaults { retries = 1 }", "jobs.lua: no jobs defined" },
+    { "", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
+    { "-- nothing", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
+    { "#!/usr/bin/env queuectl", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
+    { "defaults { retries = 1 }", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
     { "\nlocal x =", "jobs.lua:2: unexpected symbol near '<eof>'" },
     { '\n\njob "a" { run = "x" ', "jobs.lua:3: '}' expected near '<eof>'" },
     { "x = 'a\nb'", "jobs.lua:1: unfinished string near ''a'" },
@@ -511,10 +511,10 @@ describe("the file's name in messages", function()
 
     it("is escaped", function()
         local _, message = jobs.plan("", "/abs", { display = "a\nb.lua" })
-        assert.equal("a\\nb.lua: no jobs defined", message)
+        assert.equal("a\\nb.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }", message)
     end)
 
     it("is the path when there is no other", function()
-        assert.equal("/abs/j.lua: no jobs defined", select(2, jobs.plan("", "/abs/j.lua")))
+        assert.equal("/abs/j.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }", select(2, jobs.plan("", "/abs/j.lua")))
     end)
 end)

@@ -175,10 +175,10 @@ describe("a program that cannot be started", function()
 
     it("says why", function()
         local job = failed { "no-such-program-here" }
-        assert.same({ 127, "could not start: No such file or directory" },
+        assert.same({ 127, "could not start: no-such-program-here: No such file or directory" },
                     { job.exit_code, job.last_error })
         job = failed { "./file" }
-        assert.same({ 126, "could not start: Permission denied" },
+        assert.same({ 126, "could not start: ./file: Permission denied" },
                     { job.exit_code, job.last_error })
         job = failed { "./file/x" }
         assert.matches("Not a directory", job.last_error)

@@ -97,6 +97,10 @@ return {
     run = function(ctx, args)
         local state, message = wanted_state(args.state)
         if message then return nil, message, context.USAGE end
+        if args.run and not args.run:find("^%d+$") then
+            return nil, ("--run '%s': must be the number of a run"):format(args.run:sub(1, 40)),
+                context.USAGE
+        end
         local limit
         limit, message = limit_of(args)
         if message then return nil, message, context.USAGE end

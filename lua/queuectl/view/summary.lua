@@ -12,7 +12,7 @@ local STATES = { "completed", "dead", "cancelled", "skipped", "failed", "pending
     "processing" }
 
 -- Jobs of the run by state: all of them counted, the first few of each kept. One pass.
-local function collect(store, run)
+local function collect(store, run, keep_skipped)
     local counts, kept, query = {}, {}, { run = run.id, limit = 1000 }
     repeat
         local page, next_page, code = store:list(query)
@@ -21,7 +21,8 @@ local function collect(store, run)
             counts[job.state] = (counts[job.state] or 0) + 1
             local list = kept[job.state] or {}
             kept[job.state] = list
-            if #list < FAILURES and job.state ~= "completed" then list[#list + 1] = job end
+            local all = job.state == "skipped" and keep_skipped
+            if (#list < FAILURES or all) and job.state ~= "completed" then list[#list + 1] = job end
         end
         query.after = next_page
     until not next_page
@@ -91,6 +92,11 @@ local function print_text(ctx, store, run, found, seconds)
 end
 
 local function print_json(ctx, run, found, seconds)
+    for _, job in ipairs(found.kept.skipped or {}) do
+        ctx:print(json.encode(json.object { { "event", "skipped" },
+            { "time", format.utc(job.finished_at) }, { "job", job.id }, { "name", job.name },
+            { "seq", job.seq }, { "cause", job.cause }, { "text", job.error } }) .. "\n")
+    end
     local counts = {}
     for i, state in ipairs(STATES) do counts[i] = { state, found.counts[state] or 0 } end
     ctx:print(json.encode(json.object { { "event", "summary" }, { "run", run.id },
@@ -100,7 +106,7 @@ end
 
 --- true, or nil, message, exit code
 function summary.print(ctx, store, run, seconds)
-    local found, message, code = collect(store, run)
+    local found, message, code = collect(store, run, ctx.json)
     if not found then return nil, message, code end
     if ctx.json then
         print_json(ctx, run, found, seconds)
