@@ -68,10 +68,12 @@ int lease_take(struct lease *l, struct store *s, const char *name, int slots, in
     return rc;
 }
 
+/* Also puts back what it could not record: no job may belong to a worker that is not there. */
 static int unregister(const struct lease *l, struct store *s, struct err *err) {
+    size_t jobs;
     if (s->ops->begin(s, err) < 0)
         return -1;
-    if (s->ops->worker_remove(s, l->worker, err) < 0) {
+    if (s->ops->recover(s, l->worker, clock_wall_ms(), &jobs, err) < 0) {
         s->ops->rollback(s);
         return -1;
     }

@@ -128,7 +128,6 @@ struct store_ops {
     /* [tx] */
     int (*worker_add)(struct store *s, const struct worker_spec *spec, int64_t *id,
                       struct err *err);
-    int (*worker_remove)(struct store *s, int64_t id, struct err *err);
     int (*worker_beat)(struct store *s, int64_t id, struct err *err);
     /* [tx] Ask it to stop: 1 asked, 0 no such worker. */
     int (*worker_stop)(struct store *s, int64_t id, enum worker_stop how, struct err *err);
@@ -158,8 +157,8 @@ struct store_ops {
     /* [tx] A value other jobs may use. */
     int (*value_set)(struct store *s, int64_t seq, const char *key, struct bytes value,
                      struct err *err);
-    /* [tx] A dead worker's jobs go back to the line (DEATHS_MAX deaths: dead) and its entry goes.
-     * *n: how many. The caller has made sure that nothing of it lives. */
+    /* [tx] A worker is gone: its jobs go back to the line (DEATHS_MAX deaths: dead), its entry
+     * goes. *n: how many jobs. The caller has made sure that nothing of it lives. */
     int (*recover)(struct store *s, int64_t worker, int64_t now, size_t *n, struct err *err);
     /* 1: a job of this lane is ready, running or to be tried again; 0: nothing but first runs in
      * the future. */

@@ -210,7 +210,6 @@ const struct store_ops store_sqlite_ops = {
     .run_get = op_run_get,
     .run_left = op_run_left,
     .worker_add = op_worker_add,
-    .worker_remove = op_worker_remove,
     .worker_beat = op_worker_beat,
     .worker_stop = op_worker_stop,
     .workers = op_workers,

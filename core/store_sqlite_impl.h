@@ -124,7 +124,7 @@ int op_run_attach(struct store *base, int64_t run, int64_t worker, struct err *e
 int op_run_get(struct store *base, int64_t id, const char *path, struct run *out, struct err *err);
 int op_run_left(struct store *base, int64_t run, int64_t *left, struct err *err);
 int op_worker_add(struct store *base, const struct worker_spec *spec, int64_t *id, struct err *err);
-int op_worker_remove(struct store *base, int64_t id, struct err *err);
+int remove_worker(struct sqlite_store *s, int64_t id, struct err *err);
 int op_worker_beat(struct store *base, int64_t id, struct err *err);
 int op_worker_stop(struct store *base, int64_t id, enum worker_stop how, struct err *err);
 int op_workers(struct store *base, struct worker_info **out, size_t *n, struct err *err);

@@ -71,8 +71,7 @@ int op_worker_add(struct store *base, const struct worker_spec *w, int64_t *id, 
     return 0;
 }
 
-int op_worker_remove(struct store *base, int64_t id, struct err *err) {
-    struct sqlite_store *s = self(base);
+int remove_worker(struct sqlite_store *s, int64_t id, struct err *err) {
     if (q_run(s, err, "UPDATE run SET worker = 0 WHERE worker = ?", "i", id) < 0)
         return -1;
     return q_run(s, err, "DELETE FROM worker WHERE id = ?", "i", id) < 0 ? -1 : 0;

@@ -325,7 +325,7 @@ int op_recover(struct store *base, int64_t worker, int64_t now, size_t *n, struc
             return -1;
         (*n)++;
     }
-    return op_worker_remove(base, worker, err);
+    return remove_worker(self(base), worker, err);
 }
 
 int op_has_work(struct store *base, int64_t lane, struct err *err) {

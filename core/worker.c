@@ -47,9 +47,19 @@ static void on_signal(int signo, void *arg) {
     stop(w, at_once ? MODE_STOP : MODE_DRAIN);
 }
 
+/* Told to stop at once while the store cannot be written: the results are let go, and the jobs put
+ * back as those of a dead worker. */
+static bool gives_up(struct worker *w) {
+    if (w->mode != MODE_STOP || !w->storing_failed)
+        return false;
+    w->rc = err_set(&w->err, ERR_STORE,
+                    "the results of %d jobs could not be stored; they run again", w->done);
+    return true;
+}
+
 static bool is_over(struct worker *w) {
     struct err err = {0};
-    if (w->claimed || w->running || w->done)
+    if (w->claimed || w->running || (w->done && !gives_up(w)))
         return false;
     if (w->mode != MODE_WORK)
         return true;

@@ -268,6 +268,7 @@ static int failed(struct worker *w, struct tick *t, struct err *err) {
             &w->report,
             &(struct report_event){.what = "store", .text = err->text, .fraction = -1, .left = -1});
     w->storing_failed = true;
+    w->store->ops->checkpoint(w->store, 0); /* what is in the log twice makes room */
     loop_timer(w->loop, &w->retry, FULL_RETRY_US);
     return 0;
 }

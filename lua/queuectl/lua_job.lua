@@ -46,7 +46,7 @@ local function call(label, fn, ...)
             -- Neither for lack of memory nor of stack does LuaJIT call the handler.
             local out_of_memory = ... == "not enough memory"
             return nil, raised or out_of_memory and "not enough memory: a Lua job may hold 1 GiB"
-                or "stack overflow"
+                or label .. ": stack overflow"
         end
         return true, { count = select("#", ...), ... }
     end

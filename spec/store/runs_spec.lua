@@ -93,7 +93,7 @@ describe("store/runs (" .. backend.name .. ")", function()
         local w = s:worker_add { lane = run }
         s:run_attach(run, w)
         assert.equal(w, s:run(run).worker)
-        s:worker_remove(w)
+        s:recover(w)
         assert.equal(0, s:run(run).worker)
         w = s:worker_add { lane = run }
         s:run_attach(run, w)
@@ -171,14 +171,14 @@ describe("store/workers (" .. backend.name .. ")", function()
         w.started_at, w.heartbeat_at, w.beat_boot_ms = nil, nil, nil
         assert.same({ id = id, uid = "u", name = "n", host = "h", boot_id = "b", pid = 4711,
                       pid_ns = 12, slots = 8, lane = 3, busy = 0, stop = 0 }, w)
-        s:worker_remove(id)
+        s:recover(id)
         assert.same({ other }, { s:workers()[1].id, s:workers()[2] })
         assert.is_true(s:worker_add() > other)
     end)
 
     it("never share an id, even after one has gone", function()
         local id = s:worker_add()
-        s:worker_remove(id)
+        s:recover(id)
         assert.is_true(s:worker_add() ~= id)
     end)
 

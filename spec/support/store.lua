@@ -444,7 +444,6 @@ function Store:worker_add(w)
     return tonumber(id[0])
 end
 
-function Store:worker_remove(id) return self:write("worker_remove", id, self.err) end
 function Store:worker_beat(id) return self:write("worker_beat", id, self.err) end
 function Store:worker_stop(id, how) return self:write("worker_stop", id, how, self.err) end
 

