@@ -97,7 +97,9 @@ function jobs.plan(source, path, opts)
         return nil, problems:render()
     end
     definer:check_started()
-    if #definer.defs == 0 and problems:count() == 0 then problems:add(nil, "no jobs defined; " .. EXAMPLE) end
+    if #definer.defs == 0 and problems:count() == 0 then
+        problems:add(nil, "no jobs defined; " .. EXAMPLE)
+    end
     local specs = build.jobs(definer, problems)
     if not specs then return nil, problems:render() end
     return { path = absolute, text = source, jobs = specs }

@@ -3,6 +3,8 @@
 local t = require "support"
 local project = require "run.project"
 
+local NO_JOBS = 'no jobs defined; define one: job "hello" { run = "echo hello" }'
+
 -- Each file with the whole of what is printed about it.
 local WRONG = {
     { "an unknown key", 'job "test" { retires = 1, run = "x" }',
@@ -37,8 +39,8 @@ job "b" { run = "echo " .. a.out.v }]],
     { "an output nobody promised", 'local a = job "a" { run = "x" }\n'
       .. 'job "b" { run = { "x", a.out.v } }',
       "jobs.lua:2: job 'a' declares no outputs; add outputs = { \"v\" } to it" },
-    { "no jobs", "local x = 1", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
-    { "an empty file", "", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
+    { "no jobs", "local x = 1", "jobs.lua: " .. NO_JOBS },
+    { "an empty file", "", "jobs.lua: " .. NO_JOBS },
 }
 
 describe("a jobs file with", function()

@@ -2,6 +2,8 @@
 
 local jobs = require "queuectl.jobs"
 
+local NO_JOBS = 'no jobs defined; define one: job "hello" { run = "echo hello" }'
+
 local function message_of(source)
     local planned, message = jobs.plan(source, "/srv/app/jobs.lua", { display = "jobs.lua" })
     assert.is_nil(planned)
@@ -196,10 +198,10 @@ end)
 
 -- { file, message }
 local FILES = {
-    { "", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
-    { "-- nothing", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
-    { "#!/usr/bin/env queuectl", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
-    { "defaults { retries = 1 }", "jobs.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }" },
+    { "", "jobs.lua: " .. NO_JOBS },
+    { "-- nothing", "jobs.lua: " .. NO_JOBS },
+    { "#!/usr/bin/env queuectl", "jobs.lua: " .. NO_JOBS },
+    { "defaults { retries = 1 }", "jobs.lua: " .. NO_JOBS },
     { "\nlocal x =", "jobs.lua:2: unexpected symbol near '<eof>'" },
     { '\n\njob "a" { run = "x" ', "jobs.lua:3: '}' expected near '<eof>'" },
     { "x = 'a\nb'", "jobs.lua:1: unfinished string near ''a'" },
@@ -511,10 +513,10 @@ describe("the file's name in messages", function()
 
     it("is escaped", function()
         local _, message = jobs.plan("", "/abs", { display = "a\nb.lua" })
-        assert.equal("a\\nb.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }", message)
+        assert.equal("a\\nb.lua: " .. NO_JOBS, message)
     end)
 
     it("is the path when there is no other", function()
-        assert.equal("/abs/j.lua: no jobs defined; define one: job \"hello\" { run = \"echo hello\" }", select(2, jobs.plan("", "/abs/j.lua")))
+        assert.equal("/abs/j.lua: " .. NO_JOBS, select(2, jobs.plan("", "/abs/j.lua")))
     end)
 end)

@@ -138,7 +138,7 @@ describe("an error in a Lua job", function()
         { "assert(false, 'why')", "jobs.lua:2: why" },
         { "coroutine.yield()", "jobs.lua:2: attempt to yield across C-call boundary" },
     }
-    it("is told: stack overflow, with its line where the stack still has room to find it", function()
+    it("is told: stack overflow, with its line where there is room to find it", function()
         local host = run "local function f() return 1 + f() end f()"
         assert.equal("fail", host.kind)
         assert.matches("^jobs.lua:?2?: stack overflow$", first_line(host))
