@@ -15,10 +15,7 @@
 
 extern char **environ;
 
-static int launch(struct guardian *g, int sock, int lock_fd, int slots, struct err *err) {
-    char count[16];
-    snprintf(count, sizeof(count), "%d", slots);
-    char *argv[] = {(char *)"queuectl-guardian", (char *)"--guardian", count, NULL};
+static int launch(struct guardian *g, int sock, int lock_fd, char *const *argv, struct err *err) {
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     /* argv[0] is what people see in ps; the file is this program itself. */
     struct spawn s = {.file = spawn_self,
@@ -37,7 +34,11 @@ static int launch(struct guardian *g, int sock, int lock_fd, int slots, struct e
     return 0;
 }
 
-int guardian_start(struct guardian *g, int lock_fd, int slots, struct err *err) {
+int guardian_start(struct guardian *g, int lock_fd, int wards, int limit, struct err *err) {
+    char count[16], most[16];
+    snprintf(count, sizeof(count), "%d", wards);
+    snprintf(most, sizeof(most), "%d", limit);
+    char *argv[] = {(char *)"queuectl-guardian", (char *)"--guardian", count, most, NULL};
     int pair[2];
     *g = (struct guardian){.fd = -1};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -48,7 +49,7 @@ int guardian_start(struct guardian *g, int lock_fd, int slots, struct err *err) 
             setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     /* Should the guardian be killed, its orphans come to us. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    int rc = launch(g, pair[1], lock_fd, slots, err);
+    int rc = launch(g, pair[1], lock_fd, argv, err);
     fd_close(&pair[1]);
     if (rc < 0) {
         fd_close(&pair[0]);

@@ -3,6 +3,9 @@
  * happens there can stop it, and it shares the worker's lock: the lock is free only when both are
  * gone and, with them, every process of every job.
  *
+ * It starts at most `limit` jobs at a time and keeps further requests in their order, so that the
+ * next job starts the moment another has ended, without asking.
+ *
  * Worker and guardian talk over a SOCK_SEQPACKET socket, one message a packet. When the worker's
  * end closes, the guardian kills what it looks after and leaves. */
 #ifndef QUEUECTL_GUARDIAN_H
@@ -11,7 +14,8 @@
 #include "util.h"
 
 enum guardian_request_type {
-    GUARD_SPAWN,  /* start a job; descriptors come along */
+    GUARD_SPAWN,  /* start a job, now or when another one has ended; descriptors come along */
+    GUARD_RECALL, /* not this one after all: GUARD_GONE if it had not started, else nothing */
     GUARD_CANCEL, /* TERM, CONT, kill_after, KILL */
     GUARD_KILL,   /* KILL at once */
     GUARD_END,    /* the job is over: kill what is left of its tree; answered by GUARD_GONE */
@@ -31,9 +35,10 @@ struct guardian_request {
 };
 
 enum guardian_event_type {
-    GUARD_FAILED, /* could not be started: stage, error */
-    GUARD_EXITED, /* the leader has ended; clean: nothing of its tree is left */
-    GUARD_GONE,   /* nothing of its tree is left */
+    GUARD_STARTED, /* about to be: without it, it surely never ran */
+    GUARD_FAILED,  /* could not be started: stage, error */
+    GUARD_EXITED,  /* the leader has ended; clean: nothing of its tree is left */
+    GUARD_GONE,    /* nothing of its tree is left */
 };
 
 struct guardian_event {
@@ -54,8 +59,8 @@ struct guardian {
     pid_t pid;
 };
 
-/* Start one; it inherits lock_fd. 0 or -1. */
-int guardian_start(struct guardian *g, int lock_fd, int slots, struct err *err);
+/* Start one for `wards` jobs of which `limit` run at a time; it inherits lock_fd. 0 or -1. */
+int guardian_start(struct guardian *g, int lock_fd, int wards, int limit, struct err *err);
 /* Send a request with its texts (request->…_len are filled in here) and descriptors. -1: it is gone
  * (read its end from fd), or the texts are too long for a packet. */
 struct guardian_texts {
@@ -71,8 +76,7 @@ int guardian_read(struct guardian *g, struct guardian_event *event);
 /* Close the socket, wait for its end; kills what is left if the guardian was itself killed. */
 void guardian_stop(struct guardian *g);
 
-/* ---- the guardian itself: what runs as `queuectl --guardian SLOTS`, socket on 3, lock on 4 ----
- */
-int guardian_main(int slots);
+/* ---- the guardian itself: `queuectl --guardian WARDS LIMIT`, socket on 3, lock on 4 ---- */
+int guardian_main(int wards, int limit);
 
 #endif

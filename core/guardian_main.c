@@ -29,7 +29,7 @@ extern char **environ;
 
 enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000 };
 
-enum ward_state { WARD_FREE, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
+enum ward_state { WARD_FREE, WARD_QUEUED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
 
 /* A job in our care. */
 struct ward {
@@ -42,13 +42,18 @@ struct ward {
     int64_t started_ms, kill_after_ms;
     char *mark;
     struct timer timer; /* time limit, kill_after or next sweep, by state */
+    /* WARD_QUEUED: the request, to be started in its turn */
+    struct buf packet;
+    int fds[GUARDIAN_FDS], n_fds;
+    uint64_t turn;
 };
 
 static struct {
     struct loop *loop;
     struct watch socket;
     struct ward *wards;
-    uint32_t n;
+    uint32_t n, limit;
+    uint64_t turns;
     bool keep_hup_off;
     bool gone; /* the worker is */
     int null_fd;
@@ -57,27 +62,31 @@ static struct {
 
 /* ---- who is whose ---- */
 
+static bool is_active(const struct ward *w) {
+    return w->state != WARD_FREE && w->state != WARD_QUEUED;
+}
+
 static bool belongs(const struct ward *w, pid_t pid) {
     return getpgid(pid) == w->leader || getsid(pid) == w->leader || proc_has_mark(pid, w->mark);
 }
 
 static const struct ward *owner(pid_t pid) {
     for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state != WARD_FREE && belongs(&g.wards[i], pid))
+        if (is_active(&g.wards[i]) && belongs(&g.wards[i], pid))
             return &g.wards[i];
     return NULL;
 }
 
 static bool is_leader(pid_t pid) {
     for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state != WARD_FREE && g.wards[i].leader == pid)
+        if (is_active(&g.wards[i]) && g.wards[i].leader == pid)
             return true;
     return false;
 }
 
 static bool any_running(void) {
     for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state != WARD_FREE && !g.wards[i].exited)
+        if (is_active(&g.wards[i]) && !g.wards[i].exited)
             return true;
     return false;
 }
@@ -129,6 +138,9 @@ static uint32_t slot_of(const struct ward *w) {
 static void forget(struct ward *w) {
     loop_timer_stop(g.loop, &w->timer);
     free(w->mark);
+    buf_free(&w->packet);
+    for (int i = 0; i < w->n_fds; i++)
+        close(w->fds[i]);
     *w = (struct ward){.timer = w->timer};
 }
 
@@ -222,6 +234,7 @@ static void on_timer(struct timer *t) {
         look_after(w);
         break;
     case WARD_FREE:
+    case WARD_QUEUED:
         break;
     }
 }
@@ -231,7 +244,7 @@ static void on_signal(int signo, void *arg) {
     (void)arg;
     bool leaders = false;
     for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state != WARD_FREE)
+        if (is_active(&g.wards[i]))
             leaders = look_after(&g.wards[i]) || leaders;
     if (!leaders)
         reap_strays();
@@ -304,9 +317,8 @@ struct texts {
     const char *argv, *shell, *env, *cwd, *mark;
 };
 
-static struct texts texts_of(const struct guardian_request *r) {
-    const char *p = g.packet.data + sizeof(*r);
-    struct texts t = {.argv = p};
+static struct texts texts_of(const struct guardian_request *r, const char *packet) {
+    struct texts t = {.argv = packet + sizeof(*r)};
     t.shell = t.argv + r->argv_len;
     t.env = t.shell + r->shell_len;
     t.cwd = t.env + r->env_len;
@@ -340,38 +352,65 @@ static int start(const struct guardian_request *r, const struct texts *t, const 
     return rc;
 }
 
-static void on_spawn(const struct guardian_request *r, const int *fds, int n_fds) {
-    struct ward *w = &g.wards[r->slot];
-    struct texts t = texts_of(r);
+/* Start what is queued in w. */
+static void start_queued(struct ward *w) {
+    struct guardian_request r;
+    memcpy(&r, w->packet.data, sizeof(r));
+    struct texts t = texts_of(&r, w->packet.data);
     struct spawn_failure why;
-    pid_t pid;
-    if (start(r, &t, fds, n_fds, &pid, &why) < 0) {
-        tell(&(struct guardian_event){.type = GUARD_FAILED,
-                                      .slot = r->slot,
-                                      .stage = (int32_t)why.stage,
-                                      .error = why.error});
+    /* Said first: a job may kill us before we come back. */
+    tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = r.slot});
+    if (start(&r, &t, w->fds, w->n_fds, &w->leader, &why) < 0) {
+        tell(&(struct guardian_event){
+            .type = GUARD_FAILED, .slot = r.slot, .stage = (int32_t)why.stage, .error = why.error});
+        forget(w);
         return;
     }
     w->state = WARD_RUNNING;
-    w->leader = pid;
     w->mark = xstrdup(t.mark);
     w->started_ms = clock_mono_ms();
-    w->kill_after_ms = r->kill_after_ms;
-    if (r->timeout_ms > 0)
-        loop_timer(g.loop, &w->timer, r->timeout_ms * 1000);
+    w->kill_after_ms = r.kill_after_ms;
+    if (r.timeout_ms > 0)
+        loop_timer(g.loop, &w->timer, r.timeout_ms * 1000);
+    buf_free(&w->packet);
+    for (int i = 0; i < w->n_fds; i++)
+        close(w->fds[i]);
+    w->n_fds = 0;
 }
 
-static void on_request(const struct guardian_request *r, const int *fds, int n_fds) {
-    if (r->slot >= g.n)
-        return;
-    struct ward *w = &g.wards[r->slot];
-    if (r->type == GUARD_SPAWN && w->state == WARD_FREE) {
-        on_spawn(r, fds, n_fds);
-        return;
+/* As many as may run. */
+static void start_next(void) {
+    for (;;) {
+        struct ward *next = NULL;
+        uint32_t active = 0;
+        for (uint32_t i = 0; i < g.n; i++) {
+            struct ward *w = &g.wards[i];
+            active += is_active(w);
+            if (w->state == WARD_QUEUED && (!next || w->turn < next->turn))
+                next = w;
+        }
+        if (!next || active >= g.limit)
+            return;
+        start_queued(next);
     }
-    if (w->state == WARD_FREE)
-        return; /* it has just ended: its GUARD_EXITED is on the way */
-    switch (r->type) {
+}
+
+static void queue(struct ward *w, const char *packet, size_t len, const int *fds, int n_fds) {
+    w->state = WARD_QUEUED;
+    w->turn = ++g.turns;
+    buf_add(&w->packet, packet, len);
+    memcpy(w->fds, fds, (size_t)n_fds * sizeof(int));
+    w->n_fds = n_fds;
+}
+
+static void unqueue(struct ward *w) {
+    tell(&(struct guardian_event){.type = GUARD_GONE, .slot = slot_of(w)});
+    forget(w);
+}
+
+/* A request about a ward that is started. One for a free ward has crossed with its end. */
+static void on_order(struct ward *w, uint32_t type) {
+    switch (type) {
     case GUARD_CANCEL:
         w->cancelled = true;
         if (w->state == WARD_RUNNING)
@@ -387,6 +426,18 @@ static void on_request(const struct guardian_request *r, const int *fds, int n_f
         look_after(w);
         break;
     }
+}
+
+static bool on_request(const struct guardian_request *r, size_t len, const int *fds, int n_fds) {
+    struct ward *w = &g.wards[r->slot];
+    bool is_new = r->type == GUARD_SPAWN && w->state == WARD_FREE;
+    if (is_new)
+        queue(w, g.packet.data, len, fds, n_fds);
+    else if (w->state == WARD_QUEUED)
+        unqueue(w);
+    else if (w->state != WARD_FREE)
+        on_order(w, r->type);
+    return is_new;
 }
 
 static size_t texts_len(const struct guardian_request *r) {
@@ -414,12 +465,13 @@ static int read_request(void) {
         memcpy(fds, CMSG_DATA(c), (size_t)n_fds * sizeof(int));
     }
     struct guardian_request r;
+    bool kept = false;
     if ((size_t)n >= sizeof(r)) {
         memcpy(&r, g.packet.data, sizeof(r));
-        if (texts_len(&r) + sizeof(r) == (size_t)n)
-            on_request(&r, fds, n_fds);
+        if (r.slot < g.n && texts_len(&r) + sizeof(r) == (size_t)n)
+            kept = on_request(&r, (size_t)n, fds, n_fds);
     }
-    for (int i = 0; i < n_fds; i++)
+    for (int i = 0; !kept && i < n_fds; i++)
         close(fds[i]);
     return n == 0 ? -1 : 1;
 }
@@ -429,12 +481,12 @@ static void on_socket(struct watch *watch, uint32_t events) {
     (void)events;
     int rc;
     while ((rc = read_request()) > 0)
-        ;
+        start_next();
     if (rc < 0)
         g.gone = true;
 }
 
-static int set_up(int slots, struct err *err) {
+static int set_up(struct err *err) {
     sigset_t set;
     struct sigaction hup;
     sigaction(SIGHUP, NULL, &hup);
@@ -450,7 +502,6 @@ static int set_up(int slots, struct err *err) {
     fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC);
     fcntl(LOCK_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    g.n = (uint32_t)slots;
     g.wards = xcalloc(g.n, sizeof(*g.wards));
     g.packet.data = xmalloc(GUARDIAN_PACKET_MAX);
     g.packet.cap = GUARDIAN_PACKET_MAX;
@@ -463,13 +514,17 @@ static int set_up(int slots, struct err *err) {
     return loop_watch(g.loop, &g.socket, EPOLLIN, err);
 }
 
-int guardian_main(int slots) {
+int guardian_main(int wards, int limit) {
     struct err err = {0};
-    int rc = set_up(slots, &err);
-    while (rc == 0 && !g.gone)
+    g.n = wards > 0 ? (uint32_t)wards : 1;
+    g.limit = limit > 0 ? (uint32_t)limit : 1;
+    int rc = set_up(&err);
+    while (rc == 0 && !g.gone) {
         rc = loop_once(g.loop, &err);
+        start_next(); /* something may have ended */
+    }
     for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state != WARD_FREE)
+        if (is_active(&g.wards[i]))
             kill(-g.wards[i].leader, SIGKILL);
     proc_end_children(0, 60000);
     return rc < 0 ? 1 : 0;

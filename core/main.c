@@ -42,8 +42,8 @@ static int work(const struct cli_result *cli, struct err *err) {
 int main(int argc, char **argv) {
     struct err err = {0};
     struct cli_result cli = {0};
-    if (argc == 3 && strcmp(argv[1], "--guardian") == 0)
-        return guardian_main((int)strtol(argv[2], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "--guardian") == 0)
+        return guardian_main((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
     if (argc == 2 && strcmp(argv[1], "--lua-job") == 0)
         return script_job_main();
     fill_standard_fds();

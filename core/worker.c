@@ -32,8 +32,7 @@ static void stop(struct worker *w, enum worker_mode mode) {
         return;
     w->mode = mode;
     for (int i = 0; i < w->n_slots; i++)
-        if (w->slots[i].state == SLOT_CLAIMED)
-            slot_cancel(&w->slots[i], true);
+        slot_event(&w->slots[i], SLOT_EV_RECALL);
     if (mode == MODE_DRAIN && w->running)
         say(w, "draining", "finishing what runs; once more to stop it now");
     if (mode == MODE_STOP)
@@ -59,7 +58,7 @@ static bool gives_up(struct worker *w) {
 
 static bool is_over(struct worker *w) {
     struct err err = {0};
-    if (w->claimed || w->running || (w->done && !gives_up(w)))
+    if (w->queued || w->running || (w->done && !gives_up(w)))
         return false;
     if (w->mode != MODE_WORK)
         return true;
@@ -81,7 +80,8 @@ static void on_guardian_lost(struct worker *w) {
     proc_end_children(0, 10000);
     for (int i = 0; i < w->n_slots; i++)
         slot_event(&w->slots[i], SLOT_EV_LOST);
-    if (guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, &w->err) < 0) {
+    if (guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, w->options->slots, &w->err) <
+        0) {
         w->rc = -1;
         w->finished = true;
         return;
@@ -107,6 +107,9 @@ static void on_failed(struct slot *s, const struct guardian_event *e) {
 static void on_guardian_event(struct worker *w, const struct guardian_event *e) {
     struct slot *s = &w->slots[e->slot];
     switch (e->type) {
+    case GUARD_STARTED:
+        slot_event(s, SLOT_EV_START);
+        break;
     case GUARD_FAILED:
         on_failed(s, e);
         break;
@@ -151,6 +154,10 @@ static void on_retry(struct timer *t) {
     OWNER(struct worker, retry, t)->tick_due = true;
 }
 
+static void on_batch(struct timer *t) {
+    OWNER(struct worker, batch, t)->tick_due = true;
+}
+
 static void on_due(struct timer *t) {
     struct worker *w = OWNER(struct worker, due, t);
     w->claim_due = w->tick_due = true;
@@ -166,8 +173,7 @@ static void on_ahead(struct timer *t) {
     struct worker *w = OWNER(struct worker, ahead, t);
     w->mean_ms = MEAN_UNKNOWN_MS;
     for (int i = 0; i < w->n_slots; i++)
-        if (w->slots[i].state == SLOT_CLAIMED)
-            slot_cancel(&w->slots[i], true);
+        slot_event(&w->slots[i], SLOT_EV_RECALL);
 }
 
 static void on_backstop(struct timer *t) {
@@ -230,12 +236,12 @@ static int set_up(struct worker *w, struct err *err) {
     w->store_path = realpath(o->store, NULL);
     if (!w->store_path)
         return err_set(err, ERR_STORE, "%s: %s", o->store, strerror(errno));
-    w->n_slots = 2 * o->slots;
+    w->n_slots = 2 * (o->slots + AHEAD_JOBS);
     w->slots = xcalloc((size_t)w->n_slots, sizeof(*w->slots));
     for (int i = 0; i < w->n_slots; i++)
         slot_init(&w->slots[i], w, (uint32_t)i);
     if (lease_take(&w->lease, w->store, o->name, o->slots, o->lane, err) < 0 ||
-        guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, err) < 0 ||
+        guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, o->slots, err) < 0 ||
         watch_all(w, err) < 0)
         return -1;
     if (o->lane && w->store->ops->run_left(w->store, o->lane, &w->run_left, err) < 0)
@@ -304,6 +310,7 @@ int worker_main(const struct worker_options *o, struct err *err) {
                        .flush = {.fn = on_flush},
                        .backstop = {.fn = on_backstop},
                        .ahead = {.fn = on_ahead},
+                       .batch = {.fn = on_batch},
                        .mean_ms = MEAN_UNKNOWN_MS};
     int rc = set_up(&w, err);
     if (rc == 0) {

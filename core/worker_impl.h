@@ -12,7 +12,7 @@ struct worker;
 
 enum slot_state {
     SLOT_FREE,
-    SLOT_CLAIMED,  /* taken ahead: starts as soon as another job ends */
+    SLOT_QUEUED,   /* the guardian has it, and starts it in its turn */
     SLOT_RUNNING,  /* the job's leader lives */
     SLOT_DRAINING, /* it has ended; something still holds its output */
     SLOT_ENDING,   /* the guardian is killing what is left of its tree */
@@ -20,14 +20,15 @@ enum slot_state {
     SLOT_STATES
 };
 enum slot_event {
-    SLOT_EV_START, /* its turn has come */
-    SLOT_EV_STOP,  /* somebody wants it stopped */
-    SLOT_EV_EXIT,  /* the leader ended, and nothing is left of the tree */
-    SLOT_EV_LEFT,  /* the leader ended, and left something behind */
-    SLOT_EV_EOF,   /* the last of the job's pipes is closed */
-    SLOT_EV_GRACE, /* time to let go of the pipes is over */
-    SLOT_EV_GONE,  /* nothing is left of the tree */
-    SLOT_EV_LOST,  /* the guardian died, and the tree with it */
+    SLOT_EV_START,  /* it has started */
+    SLOT_EV_STOP,   /* somebody wants it stopped */
+    SLOT_EV_RECALL, /* it shall not start any more */
+    SLOT_EV_EXIT,   /* the leader ended, and nothing is left of the tree */
+    SLOT_EV_LEFT,   /* the leader ended, and left something behind */
+    SLOT_EV_EOF,    /* the last of the job's pipes is closed */
+    SLOT_EV_GRACE,  /* time to let go of the pipes is over */
+    SLOT_EV_GONE,   /* nothing is left of the tree */
+    SLOT_EV_LOST,   /* the guardian died, and the tree with it */
     SLOT_EVENTS
 };
 
@@ -51,7 +52,6 @@ struct slot {
     struct worker *worker;
     uint32_t number;
     enum slot_state state;
-    uint64_t order; /* of its claim */
     struct job job;
     struct slot_stream streams[SLOT_PIPES];
     struct output output;
@@ -65,18 +65,22 @@ struct slot {
     char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
     char *failure;     /* why it could not be started, NULL: it was */
     int failure_code;  /* exit code a shell would give: 126, 127; -1 */
-    bool started;      /* the guardian was asked to start it */
-    bool interrupted;  /* stopped because the worker stops */
-    bool cancelled;    /* somebody cancelled it */
-    bool incomplete;   /* output may be */
-    bool lost;         /* the guardian died */
+    bool started;
+    bool interrupted; /* stopped because the worker stops */
+    bool cancelled;   /* somebody cancelled it */
+    bool incomplete;  /* output may be */
+    bool lost;        /* the guardian died */
 };
 
-/* Where jobs are short, the next one is taken before the last has ended: it then starts without
- * waiting for a commit. It is handed back when its turn does not come soon. */
+/* Where jobs are short, some are taken before the last ones have ended: the guardian then starts
+ * them without asking anybody, and what has ended meanwhile is recorded in one transaction. They
+ * are called back when their turn does not come soon. */
 enum {
-    AHEAD_BELOW_MS = 20,    /* mean duration under which jobs are taken ahead */
+    AHEAD_BELOW_MS = 20, /* mean duration under which jobs are taken ahead */
+    AHEAD_JOBS = 16,
+    AHEAD_SLOTS = 64,       /* with more of them one that waits for a commit is not missed */
     AHEAD_WAIT_US = 100000, /* then they go back */
+    BATCH_US = 5000,        /* an end is recorded this much later at most, while others go on */
     MEAN_UNKNOWN_MS = 1000,
 };
 
@@ -93,13 +97,13 @@ struct worker {
     struct watch guardian_watch, notify_watch, report_watch;
     struct timer retry, due, flush, backstop;
     struct slot *slots;
-    int n_slots;        /* twice the jobs that may run: half of them for jobs taken ahead */
-    int claimed;        /* slots by state: SLOT_CLAIMED */
-    int running;        /* SLOT_RUNNING to SLOT_ENDING */
-    int done;           /* SLOT_DONE */
-    uint64_t order;     /* of claims */
-    double mean_ms;     /* how long jobs take these days */
-    struct timer ahead; /* jobs taken ahead have waited too long */
+    int n_slots;                  /* for those that run, those taken ahead, those to be recorded */
+    int queued;                   /* slots by state: SLOT_QUEUED */
+    int running;                  /* SLOT_RUNNING to SLOT_ENDING */
+    int done;                     /* SLOT_DONE */
+    double mean_ms;               /* how long jobs take these days */
+    struct timer ahead;           /* jobs taken ahead have waited too long */
+    struct timer batch;           /* what has ended is to be recorded */
     enum worker_mode mode, asked; /* asked: through the store */
     bool tick_due;                /* something is to be written or claimed */
     bool claim_due;               /* there may be ready work */
@@ -119,8 +123,9 @@ struct worker {
 
 /* --- worker_slot.c --- */
 void slot_init(struct slot *s, struct worker *w, uint32_t number);
-/* Take the job: it is the slot's now. */
-void slot_claim(struct slot *s, struct job *job);
+/* Take the job (the slot's from now on) and give it to the guardian. If that is not possible the
+ * slot is SLOT_DONE at once. */
+void slot_take(struct slot *s, struct job *job);
 void slot_event(struct slot *s, enum slot_event event);
 void slot_cancel(struct slot *s, bool interrupted);
 void slot_free(struct slot *s);

@@ -103,26 +103,30 @@ static enum slot_state done(struct slot *s) {
     read_all(s);
     close_all(s);
     s->ended_at = clock_wall_ms();
-    s->worker->tick_due = true;
     return SLOT_DONE;
 }
 
-static enum slot_state start(struct slot *s) {
-    struct err err = {0};
-    s->job.started_at = clock_wall_ms();
+static enum slot_state started(struct slot *s) {
+    struct worker *w = s->worker;
     s->started = true;
-    report_emit(
-        &s->worker->report,
-        &(struct report_event){.what = "picked", .job = &s->job, .fraction = -1, .left = -1});
-    if (start_job(s, &err) == 0)
-        return SLOT_RUNNING;
-    s->failure = xstrdup(err.text);
-    return done(s);
+    s->job.started_at = clock_wall_ms();
+    loop_timer_stop(w->loop, &w->ahead); /* the line moves */
+    if (w->queued > 1)
+        loop_timer(w->loop, &w->ahead, AHEAD_WAIT_US);
+    report_emit(&w->report, &(struct report_event){
+                                .what = "picked", .job = &s->job, .fraction = -1, .left = -1});
+    return SLOT_RUNNING;
 }
 
 /* TERM, and the rest of the ladder, is the guardian's; it will tell of the end. */
 static enum slot_state stop(struct slot *s) {
     struct guardian_request r = {.type = GUARD_CANCEL, .slot = s->number};
+    guardian_send(&s->worker->guardian, &r, NULL, NULL, 0);
+    return s->state;
+}
+
+static enum slot_state recall(struct slot *s) {
+    struct guardian_request r = {.type = GUARD_RECALL, .slot = s->number};
     guardian_send(&s->worker->guardian, &r, NULL, NULL, 0);
     return s->state;
 }
@@ -163,7 +167,11 @@ static enum slot_state tree_lost(struct slot *s) {
 }
 
 static enum slot_state (*const transitions[SLOT_STATES][SLOT_EVENTS])(struct slot *s) = {
-    [SLOT_CLAIMED] = {[SLOT_EV_START] = start, [SLOT_EV_STOP] = not_started},
+    [SLOT_QUEUED] = {[SLOT_EV_START] = started,
+                     [SLOT_EV_STOP] = stop,
+                     [SLOT_EV_RECALL] = recall,
+                     [SLOT_EV_GONE] = not_started,
+                     [SLOT_EV_LOST] = not_started},
     [SLOT_RUNNING] = {[SLOT_EV_STOP] = stop,
                       [SLOT_EV_EXIT] = leader_ended,
                       [SLOT_EV_LEFT] = leader_ended,
@@ -178,8 +186,8 @@ static enum slot_state (*const transitions[SLOT_STATES][SLOT_EVENTS])(struct slo
 /* How many slots are in which state. */
 static void count(struct slot *s, enum slot_state state, int by) {
     struct worker *w = s->worker;
-    if (state == SLOT_CLAIMED)
-        w->claimed += by;
+    if (state == SLOT_QUEUED)
+        w->queued += by;
     else if (state == SLOT_DONE)
         w->done += by;
     else if (state != SLOT_FREE)
@@ -210,12 +218,17 @@ void slot_init(struct slot *s, struct worker *w, uint32_t number) {
                                                                        : 0};
 }
 
-void slot_claim(struct slot *s, struct job *job) {
+void slot_take(struct slot *s, struct job *job) {
+    struct err err = {0};
     s->job = *job;
     *job = (struct job){0};
     s->failure_code = -1;
-    s->order = ++s->worker->order;
-    enter(s, SLOT_CLAIMED);
+    enter(s, SLOT_QUEUED);
+    if (start_job(s, &err) == 0)
+        return;
+    s->failure = xstrdup(err.text);
+    enter(s, started(s));
+    enter(s, done(s));
 }
 
 void slot_cancel(struct slot *s, bool interrupted) {

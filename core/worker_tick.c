@@ -37,10 +37,8 @@ struct tick {
 
 /* How many jobs to take now. */
 static int wanted(const struct worker *w) {
-    int ahead = w->mean_ms < AHEAD_BELOW_MS ? w->options->slots : 0;
-    int n = w->options->slots + ahead - w->running - w->claimed;
-    int room = w->n_slots - w->running - w->claimed;
-    return n < room ? n : room;
+    bool ahead = w->mean_ms < AHEAD_BELOW_MS && w->options->slots <= AHEAD_SLOTS;
+    return w->options->slots + (ahead ? AHEAD_JOBS : 0) - w->running - w->queued;
 }
 
 static bool may_claim(const struct worker *w) {
@@ -107,7 +105,7 @@ static int store_running(struct worker *w, struct tick *t, struct err *err) {
     t->stored_output = true;
     for (int i = 0; i < w->n_slots; i++) {
         struct slot *s = &w->slots[i];
-        if (s->state != SLOT_FREE && s->state != SLOT_CLAIMED && s->state != SLOT_DONE &&
+        if (s->state != SLOT_FREE && s->state != SLOT_QUEUED && s->state != SLOT_DONE &&
             store_output(w, s, err) < 0)
             return -1;
     }
@@ -116,7 +114,7 @@ static int store_running(struct worker *w, struct tick *t, struct err *err) {
 
 static int claim(struct worker *w, struct tick *t, struct err *err) {
     int64_t now = clock_wall_ms();
-    bool idle = w->running + w->claimed == 0;
+    bool idle = w->running + w->queued == 0;
     if (!may_claim(w) || (w->wait_alone && !idle))
         return 0;
     struct claim_query q = {.lane = w->options->lane,
@@ -183,34 +181,15 @@ static void report_record(struct worker *w, const struct record *r) {
                                                    .left = w->run_left});
 }
 
-static void keep_claimed(struct worker *w, struct tick *t) {
+static void start_claimed(struct worker *w, struct tick *t) {
     int at = 0;
     for (size_t i = 0; i < t->jobs_len; i++) {
         while (w->slots[at].state != SLOT_FREE)
             at++;
-        slot_claim(&w->slots[at], &t->jobs[i]);
+        slot_take(&w->slots[at], &t->jobs[i]);
     }
     t->jobs_len = 0;
-}
-
-static struct slot *next_claimed(struct worker *w) {
-    struct slot *next = NULL;
-    for (int i = 0; i < w->n_slots; i++) {
-        struct slot *s = &w->slots[i];
-        if (s->state == SLOT_CLAIMED && (!next || s->order < next->order))
-            next = s;
-    }
-    return next;
-}
-
-static void start_claimed(struct worker *w) {
-    if (!w->claimed)
-        return;
-    while (w->running < w->options->slots && w->claimed) {
-        slot_event(next_claimed(w), SLOT_EV_START);
-        loop_timer_stop(w->loop, &w->ahead);
-    }
-    if (w->claimed && !w->ahead.due.pos)
+    if (w->queued && !w->ahead.due.pos)
         loop_timer(w->loop, &w->ahead, AHEAD_WAIT_US);
 }
 
@@ -232,8 +211,7 @@ static void committed(struct worker *w, struct tick *t) {
         output_stored(&w->slots[i].output);
     if (t->jobs)
         wake_when_due(w, t->next_due);
-    keep_claimed(w, t);
-    start_claimed(w);
+    start_claimed(w, t);
     w->flush_due = w->flush_due && !t->stored_output;
     w->beat_due = false;
     static unsigned ticks;
@@ -345,10 +323,14 @@ static bool has_to_write(const struct worker *w) {
 int worker_tick(struct worker *w) {
     if ((w->orders_due || w->recover_due) && settle(w) < 0)
         return -1;
-    start_claimed(w); /* before the commit of those that made room */
+    if (w->done && !w->queued)
+        w->tick_due = true;
+    else if (w->done && !w->batch.due.pos)
+        loop_timer(w->loop, &w->batch, BATCH_US);
     if (!w->tick_due || w->retry.due.pos)
         return 0;
     w->tick_due = false;
+    loop_timer_stop(w->loop, &w->batch);
     if (!has_to_write(w))
         return 0;
     struct tick t = {0};
