@@ -76,6 +76,13 @@ int guardian_send(struct guardian *g, struct guardian_request *request,
         add_text(iov, &n, &request->cwd_len, &texts->cwd);
         add_text(iov, &n, &request->mark_len, &texts->mark);
     }
+    size_t size = 0;
+    for (int i = 0; i < n; i++)
+        size += iov[i].iov_len;
+    if (size > GUARDIAN_PACKET_MAX) {
+        errno = EMSGSIZE;
+        return -1;
+    }
     union {
         struct cmsghdr align;
         char space[CMSG_SPACE(GUARDIAN_FDS * sizeof(int))];
@@ -99,9 +106,11 @@ int guardian_send(struct guardian *g, struct guardian_request *request,
 
 int guardian_read(struct guardian *g, struct guardian_event *event) {
     ssize_t n;
+    /* When it dies with requests unread the first answer is ECONNRESET; what it said before comes
+     * after that. */
     do
         n = recv(g->fd, event, sizeof(*event), MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n == (ssize_t)sizeof(*event))
         return 1;
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;

@@ -17,7 +17,6 @@ enum guardian_request_type {
     GUARD_SPAWN,  /* start a job, now or when another one has ended; descriptors come along */
     GUARD_RECALL, /* not this one after all: GUARD_GONE if it had not started, else nothing */
     GUARD_CANCEL, /* TERM, CONT, kill_after, KILL */
-    GUARD_KILL,   /* KILL at once */
     GUARD_END,    /* the job is over: kill what is left of its tree; answered by GUARD_GONE */
 };
 
@@ -61,8 +60,9 @@ struct guardian {
 
 /* Start one for `wards` jobs of which `limit` run at a time; it inherits lock_fd. 0 or -1. */
 int guardian_start(struct guardian *g, int lock_fd, int wards, int limit, struct err *err);
-/* Send a request with its texts (request->…_len are filled in here) and descriptors. -1: it is gone
- * (read its end from fd), or the texts are too long for a packet. */
+/* Send a request with its texts (request->…_len are filled in here) and descriptors. -1 with errno:
+ * EPIPE, ECONNRESET, ENOTCONN it is gone (read its end from fd); EMSGSIZE the texts are too long
+ * for a packet; others are a shortage of the system. */
 struct guardian_texts {
     struct bytes_view {
         const char *data;

@@ -67,7 +67,8 @@ static bool is_active(const struct ward *w) {
 }
 
 static bool belongs(const struct ward *w, pid_t pid) {
-    return getpgid(pid) == w->leader || getsid(pid) == w->leader || proc_has_mark(pid, w->mark);
+    return getpgid(pid) == w->leader || getsid(pid) == w->leader ||
+           proc_has_mark(pid, w->mark, true);
 }
 
 static const struct ward *owner(pid_t pid) {
@@ -416,10 +417,6 @@ static void on_order(struct ward *w, uint32_t type) {
         if (w->state == WARD_RUNNING)
             term_tree(w);
         break;
-    case GUARD_KILL:
-        w->cancelled = true;
-        kill_tree(w);
-        break;
     case GUARD_END:
         w->ending = true;
         kill_tree(w);
@@ -468,8 +465,13 @@ static int read_request(void) {
     bool kept = false;
     if ((size_t)n >= sizeof(r)) {
         memcpy(&r, g.packet.data, sizeof(r));
-        if (r.slot < g.n && texts_len(&r) + sizeof(r) == (size_t)n)
+        bool whole =
+            !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && texts_len(&r) + sizeof(r) == (size_t)n;
+        if (r.slot < g.n && whole)
             kept = on_request(&r, (size_t)n, fds, n_fds);
+        else if (r.slot < g.n && r.type == GUARD_SPAWN) /* descriptors may have been dropped */
+            tell(&(struct guardian_event){
+                .type = GUARD_FAILED, .slot = r.slot, .stage = SPAWN_FD, .error = EMFILE});
     }
     for (int i = 0; !kept && i < n_fds; i++)
         close(fds[i]);
@@ -520,7 +522,7 @@ int guardian_main(int wards, int limit) {
     g.limit = limit > 0 ? (uint32_t)limit : 1;
     int rc = set_up(&err);
     while (rc == 0 && !g.gone) {
-        rc = loop_once(g.loop, &err);
+        rc = loop_once(g.loop, true, &err);
         start_next(); /* something may have ended */
     }
     for (uint32_t i = 0; i < g.n; i++)

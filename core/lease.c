@@ -1,5 +1,6 @@
 #include "lease.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 #include "proc.h"
 
 enum {
-    SWEEP_MS = 2000,
+    REGISTER_TRIES = 2500, /* 2 ms apart, as long as a command waits for a lock */
+    SWEEP_MS = 100,        /* the worker stands still meanwhile; it comes back to it */
     /* In another PID namespace nobody can look for what a killed guardian left: then its
      * heartbeat must be this old, too. */
     LEASE_MS = 30000,
@@ -62,9 +64,13 @@ int lease_take(struct lease *l, struct store *s, const char *name, int slots, in
                                .pid_ns = proc_pid_ns(),
                                .slots = slots,
                                .lane = lane};
-    int rc;
-    while ((rc = add(s, &spec, &l->worker, err)) < 0 && err->code == ERR_BUSY)
+    int rc = -1;
+    for (int i = 0; i < REGISTER_TRIES; i++) {
+        rc = add(s, &spec, &l->worker, err);
+        if (rc == 0 || err->code != ERR_BUSY)
+            return rc;
         usleep(2000);
+    }
     return rc;
 }
 
@@ -83,7 +89,7 @@ static int unregister(const struct lease *l, struct store *s, struct err *err) {
 void lease_release(struct lease *l, struct store *s) {
     struct err err = {0};
     int rc = 0;
-    for (int i = 0; l->worker && i < 1000; i++) {
+    for (int i = 0; l->worker && i < REGISTER_TRIES; i++) {
         rc = unregister(l, s, &err);
         if (rc == 0 || err.code != ERR_BUSY)
             break;
@@ -154,13 +160,15 @@ char *lease_output_path(struct store *s, const char *uid, int slot) {
     return xasprintf("%s/%s.%d.out", s->ops->side_dir(s), uid, slot);
 }
 
-static void remove_files(struct store *s, const struct worker_info *w, const char *lock) {
-    for (int i = 0; i < w->slots; i++) {
-        char *out = lease_output_path(s, w->uid, i);
-        unlink(out);
-        free(out);
-    }
-    unlink(lock);
+/* The lock and what its jobs wrote to $QUEUECTL_OUTPUT: UID.lock, UID.N.out. */
+static void remove_files(struct store *s, const struct worker_info *w) {
+    DIR *dir = opendir(s->ops->side_dir(s));
+    if (!dir)
+        return;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, w->uid, UID_LEN) == 0 && e->d_name[UID_LEN] == '.')
+            unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
 }
 
 static int recover_one(struct store *s, const struct worker_info *w, size_t *n, struct err *err) {
@@ -171,7 +179,7 @@ static int recover_one(struct store *s, const struct worker_info *w, size_t *n, 
     if (is_dead(w, path, &fd) && (!same_boot(w) || proc_sweep(mark, SWEEP_MS) == 0)) {
         rc = put_back(s, w, n, err);
         if (rc == 0)
-            remove_files(s, w, path);
+            remove_files(s, w);
     }
     fd_close(&fd);
     free(path);

@@ -102,13 +102,13 @@ static struct timespec until_next(const struct loop *l) {
     return (struct timespec){.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
 }
 
-int loop_once(struct loop *l, struct err *err) {
-    struct timespec wait = {0};
-    bool forever = !heap_top(&l->timers);
-    if (!forever)
-        wait = until_next(l);
+int loop_once(struct loop *l, bool wait, struct err *err) {
+    struct timespec left = {0};
+    bool forever = wait && !heap_top(&l->timers);
+    if (wait && !forever)
+        left = until_next(l);
     int n =
-        epoll_pwait2(l->epoll_fd, l->events, ARRAY_LEN(l->events), forever ? NULL : &wait, NULL);
+        epoll_pwait2(l->epoll_fd, l->events, ARRAY_LEN(l->events), forever ? NULL : &left, NULL);
     if (n < 0 && errno != EINTR)
         return err_set(err, ERR_FAILED, "epoll_pwait2: %s", strerror(errno));
     l->n_events = n > 0 ? n : 0;

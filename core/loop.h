@@ -39,7 +39,7 @@ void loop_timer_stop(struct loop *l, struct timer *t);
 int loop_signals(struct loop *l, const sigset_t *set, void (*fn)(int signo, void *arg), void *arg,
                  struct err *err);
 
-/* Wait for the next events or timer and run what is due. 0, or -1 with err. */
-int loop_once(struct loop *l, struct err *err);
+/* Run what is due; with `wait`, sleep until something is. 0, or -1 with err. */
+int loop_once(struct loop *l, bool wait, struct err *err);
 
 #endif

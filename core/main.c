@@ -11,7 +11,9 @@
 #include "worker.h"
 
 static int complain(const struct err *err) {
-    fprintf(stderr, "queuectl: %s\n", err->text);
+    char *text = text_escape(err->text, strlen(err->text), sizeof(err->text));
+    fprintf(stderr, "queuectl: %s\n", text);
+    free(text);
     return err->code == ERR_BUSY ? ERR_STORE : err->code ? (int)err->code : 1;
 }
 

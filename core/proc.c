@@ -35,14 +35,14 @@ ssize_t proc_children(pid_t **pids) {
     return n;
 }
 
-bool proc_has_mark(pid_t pid, const char *mark) {
+bool proc_has_mark(pid_t pid, const char *mark, bool whole) {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/environ", pid);
     struct buf env = {0};
     bool found = false;
     if (file_read(path, 8 << 20, &env, NULL) == 0)
         for (size_t at = 0; !found && at < env.len; at += strlen(env.data + at) + 1)
-            found = strncmp(env.data + at, mark, strlen(mark)) == 0;
+            found = strncmp(env.data + at, mark, strlen(mark) + whole) == 0;
     buf_free(&env);
     return found;
 }
@@ -54,11 +54,11 @@ static void nap(int ms) {
 static int sweep_once(const char *mark) {
     DIR *dir = opendir("/proc");
     if (!dir)
-        return 0;
+        return -1;
     int found = 0;
     for (struct dirent *e; (e = readdir(dir));) {
         pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-        if (pid <= 0 || pid == getpid() || !proc_has_mark(pid, mark))
+        if (pid <= 0 || pid == getpid() || !proc_has_mark(pid, mark, false))
             continue;
         kill(pid, SIGKILL);
         found++;
@@ -70,7 +70,10 @@ static int sweep_once(const char *mark) {
 int proc_sweep(const char *mark, int max_ms) {
     int64_t until = clock_mono_ms() + max_ms;
     for (int empty = 0; empty < 2;) {
-        if (sweep_once(mark) == 0) {
+        int found = sweep_once(mark);
+        if (found < 0)
+            return -1;
+        if (found == 0) {
             empty++;
             continue;
         }
@@ -82,23 +85,37 @@ int proc_sweep(const char *mark, int max_ms) {
     return 0;
 }
 
+static pid_t *spared;
+static ssize_t spared_len;
+
+void proc_spare_children(void) {
+    free(spared);
+    spared_len = proc_children(&spared);
+}
+
+static bool is_spared(pid_t pid) {
+    for (ssize_t i = 0; i < spared_len; i++)
+        if (spared[i] == pid)
+            return true;
+    return false;
+}
+
+/* How many there were. Whoever was reaped may have left its own children to us: look again. */
 static int kill_children(pid_t keep) {
     pid_t *pids;
-    int alive = 0;
+    int found = 0;
     ssize_t n = proc_children(&pids);
     for (ssize_t i = 0; i < n; i++) {
-        if (pids[i] == keep)
+        if (pids[i] == keep || is_spared(pids[i]))
             continue;
         kill(pids[i], SIGKILL);
         if (getpgid(pids[i]) == pids[i])
             kill(-pids[i], SIGKILL);
-        if (waitpid(pids[i], NULL, WNOHANG) == 0)
-            alive++;
+        waitpid(pids[i], NULL, WNOHANG);
+        found++;
     }
-    /* Whoever was reaped may have left its own children to us: look again. */
-    bool any = n > (keep ? 1 : 0);
     free(pids);
-    return any || alive;
+    return found;
 }
 
 int proc_end_children(pid_t keep, int max_ms) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -107,7 +108,9 @@ static void emit_text(struct buf *b, const struct report_event *e) {
         reason(b, e);
         buf_str(b, ")");
     } else if (e->text) {
-        buf_printf(b, ": %s", e->text);
+        char *text = text_escape(e->text, strlen(e->text), 200);
+        buf_printf(b, ": %s", text);
+        free(text);
     }
     if (e->decision && strcmp(e->what, "failed") == 0)
         buf_printf(b, ", retrying in %.3g s", (double)e->decision->delay_ms / 1000);
@@ -136,7 +139,21 @@ static void emit_kv(struct buf *b, const struct report_event *e) {
     buf_str(b, "\n");
 }
 
+enum {
+    PENDING_LOG = 65536,       /* a log that nobody takes in loses lines beyond this */
+    PENDING_PROGRESS = 262144, /* beyond this a reader has other worries than progress */
+    LOG_PIECE = 4096,          /* what a pipe that is writable surely takes */
+};
+
+static bool is_dropped(const struct report *r, const struct report_event *e) {
+    if (r->format == REPORT_JSON)
+        return r->pending.len > PENDING_PROGRESS && strcmp(e->what, "progress") == 0;
+    return r->pending.len > PENDING_LOG;
+}
+
 void report_emit(struct report *r, const struct report_event *e) {
+    if (is_dropped(r, e))
+        return;
     switch (r->format) {
     case REPORT_NONE:
     case REPORT_FORMATS:
@@ -155,15 +172,27 @@ void report_emit(struct report *r, const struct report_event *e) {
         report_flush(r);
 }
 
+/* A log belongs to others, too (a terminal): it is not made non-blocking but asked first. One that
+ * cannot be written is no reason to stop working. */
+static ssize_t write_log(const struct report *r) {
+    struct pollfd p = {r->fd, POLLOUT, 0};
+    if (poll(&p, 1, 0) <= 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(r->fd, r->pending.data, r->pending.len < LOG_PIECE ? r->pending.len : LOG_PIECE);
+}
+
 bool report_flush(struct report *r) {
+    bool log = r->format != REPORT_JSON;
     while (r->pending.len && !r->broken) {
-        ssize_t n = write(r->fd, r->pending.data, r->pending.len);
+        ssize_t n = log ? write_log(r) : write(r->fd, r->pending.data, r->pending.len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return true;
         if (n < 0) {
-            r->broken = true;
+            r->broken = !log;
             r->pending.len = 0;
             break;
         }

@@ -31,7 +31,7 @@ struct report_event {
 };
 
 void report_emit(struct report *r, const struct report_event *e);
-/* Write what is pending; false when nobody reads any more. */
+/* Write what can be written now; false when nobody reads the events any more. */
 bool report_flush(struct report *r);
 
 #endif

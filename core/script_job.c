@@ -74,7 +74,9 @@ static int l_finish(lua_State *L) {
     const char *text = luaL_optstring(L, snooze ? 3 : 2, "");
     fflush(stdout);
     lua_pushstring(L, kind);
-    lua_pushfstring(L, "%d", (int)ms);
+    char number[32];
+    snprintf(number, sizeof(number), "%.0f", ms);
+    lua_pushstring(L, number);
     lua_pushlstring(L, text, strnlen(text, 900)); /* last_error holds 1 KiB */
     int top = lua_gettop(L);
     return send_message(L, 'r', top - 2, top);

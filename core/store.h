@@ -147,7 +147,8 @@ struct store_ops {
                  bool *alone, struct err *err);
     /* [tx] Record the attempt (none for CAUSE_NONE: it was never started) and move the job on;
      * dependants follow. 1 done, 0 stale: the job is
-     * not in the hands of this token any more and nothing was changed. */
+     * not in the hands of this token any more and nothing was changed. One that somebody cancelled
+     * meanwhile is cancelled where it would have been run again. */
     int (*finish)(struct store *s, const struct job *j, const struct outcome *o,
                   const struct decision *d, struct err *err);
     /* [tx] Store output of a running attempt; what lies more than `tail` bytes before `total` and

@@ -223,33 +223,58 @@ static int attempt_add(struct sqlite_store *s, const struct job *j, const struct
                  (int64_t)o->incomplete, o->error);
 }
 
+/* 1 found. Where it stands, and whether somebody wants it cancelled. */
+static int standing(struct sqlite_store *s, const struct job *j, int64_t *lane, bool *cancel,
+                    struct err *err) {
+    sqlite3_stmt *st = q_open(s, err, "SELECT lane, cancel FROM job WHERE seq = ?", "i", j->seq);
+    int rc = st ? q_row(s, st, err) : -1;
+    if (rc <= 0)
+        return rc;
+    *lane = sqlite3_column_int64(st, 0);
+    *cancel = sqlite3_column_int(st, 1);
+    q_end(st);
+    return 1;
+}
+
+/* The guarded update of what an attempt leaves in the job, the state excepted. */
+static int record_job(struct sqlite_store *s, const struct job *j, const struct outcome *o,
+                      const struct decision *d, int64_t run_at, struct err *err) {
+    return q_run(s, err,
+                 "UPDATE job SET worker = 0, tries = tries - ?4, exit_code = ?5, signal = ?6,"
+                 " error = ?7, delay_ms = ?8, run_at = iif(?9, ?10, run_at), cancel = 0,"
+                 " deaths = deaths + ?11"
+                 " WHERE seq = ?1 AND state = 2 AND starts = ?2 AND worker = ?3",
+                 "iiiiiitiiii", j->seq, j->starts, j->worker, (int64_t)d->keep_try,
+                 (int64_t)o->exit_code, (int64_t)o->signal, o->error, d->delay_ms,
+                 (int64_t)!job_is_final(d->state), run_at,
+                 (int64_t)(o->cause == CAUSE_WORKER_LOST));
+}
+
 int op_finish(struct store *base, const struct job *j, const struct outcome *o,
-              const struct decision *d, struct err *err) {
+              const struct decision *asked, struct err *err) {
     struct sqlite_store *s = self(base);
     struct job_ref ref = {.seq = j->seq,
-                          .lane = 0,
                           .run = j->run,
                           .state = JOB_PROCESSING,
                           .priority = j->priority,
                           .allow_failure = j->allow_failure};
-    int64_t now = clock_wall_ms(), run_at = now + d->delay_ms;
-    int n =
-        q_run(s, err,
-              "UPDATE job SET worker = 0, tries = tries - ?4, exit_code = ?5, signal = ?6,"
-              " error = ?7, delay_ms = ?8, run_at = iif(?9, ?10, run_at), cancel = 0,"
-              " deaths = deaths + ?11"
-              " WHERE seq = ?1 AND state = 2 AND starts = ?2 AND worker = ?3",
-              "iiiiiitiiii", j->seq, j->starts, j->worker, (int64_t)d->keep_try,
-              (int64_t)o->exit_code, (int64_t)o->signal, o->error, d->delay_ms,
-              (int64_t)!job_is_final(d->state), run_at, (int64_t)(o->cause == CAUSE_WORKER_LOST));
-    if (n <= 0)
-        return n;
+    bool cancel = false;
+    int rc = standing(s, j, &ref.lane, &cancel, err);
+    if (rc <= 0)
+        return rc;
+    /* Cancelled while it was ending: it may have ended, but it does not run again. */
+    bool stays = cancel && !job_is_final(asked->state);
+    struct decision d = stays ? (struct decision){.state = JOB_CANCELLED} : *asked;
+    enum job_cause cause = stays ? CAUSE_CANCELLED : o->cause;
+    int64_t now = clock_wall_ms(), run_at = now + d.delay_ms;
+    rc = record_job(s, j, o, &d, run_at, err);
+    if (rc <= 0)
+        return rc;
     memcpy(ref.queue, j->queue, strnlen(j->queue, QUEUE_MAX_LEN));
-    if (q_int(s, err, &ref.lane, "SELECT lane FROM job WHERE seq = ?", "i", j->seq) < 0 ||
-        (o->cause != CAUSE_NONE && attempt_add(s, j, o, err) < 0) ||
-        change_state(s, &ref, d->state, o->cause, err) < 0)
+    if ((o->cause != CAUSE_NONE && attempt_add(s, j, o, err) < 0) ||
+        change_state(s, &ref, d.state, cause, err) < 0)
         return -1;
-    if (!job_is_final(d->state) && line_up(s, &ref, run_at, now, err) < 0)
+    if (!job_is_final(d.state) && line_up(s, &ref, run_at, now, err) < 0)
         return -1;
     return 1;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int err_set(struct err *err, enum err_code code, const char *fmt, ...) {
@@ -148,6 +149,12 @@ size_t utf8_len(const char *text, size_t left) {
     return bad ? 0 : n;
 }
 
+/* ASCII's and, in UTF-8, the C1 ones U+0080 to U+009F: terminals obey both. */
+static bool is_control(const char *p, size_t n) {
+    unsigned char c = (unsigned char)p[0];
+    return c < 0x20 || c == 0x7f || (n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0);
+}
+
 static void json_char(struct buf *b, unsigned char c) {
     switch (c) {
     case '"':
@@ -174,19 +181,15 @@ void buf_json(struct buf *b, const char *p, size_t len) {
         size_t n = utf8_len(p + i, len - i);
         if (n == 0)
             buf_str(b, "\xef\xbf\xbd");
-        else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+        else if (n == 2 && is_control(p + i, n))
+            buf_printf(b, "\\u00%02x", (unsigned char)p[i + 1]);
+        else if (is_control(p + i, n) || c == '"' || c == '\\')
             json_char(b, c);
         else
             buf_add(b, p + i, n);
         i += n ? n : 1;
     }
     buf_add(b, "\"", 1);
-}
-
-/* ASCII's and, in UTF-8, the C1 ones U+0080 to U+009F: terminals obey both. */
-static bool is_control(const char *p, size_t n) {
-    unsigned char c = (unsigned char)p[0];
-    return c < 0x20 || c == 0x7f || (n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0);
 }
 
 char *text_escape(const char *p, size_t len, size_t max) {
@@ -227,7 +230,12 @@ static int read_all(int fd, size_t max, struct buf *out) {
 }
 
 int file_read(const char *path, size_t max, struct buf *out, struct err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would keep us waiting */
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        return err_set(err, ERR_FAILED, "%s is not a regular file", path);
+    }
     if (fd < 0)
         return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_FAILED, "%s: %s", path,
                        strerror(errno));

@@ -98,6 +98,7 @@ static void on_failed(struct slot *s, const struct guardian_event *e) {
     const char *what = e->stage == SPAWN_CWD ? s->job.cwd : e->stage == SPAWN_EXEC ? program : "";
     s->failure = xasprintf("%s%s%s%s%s", stage, *stage ? ": " : "", what, *what ? ": " : "",
                            strerror(e->error));
+    s->shortage = (e->stage == SPAWN_FORK || e->stage == SPAWN_FD) && is_shortage(e->error);
     s->failure_code = e->stage == SPAWN_EXEC ? (e->error == ENOENT ? 127 : 126) : -1;
     s->exit = *e;
     s->exit.clean = 1;
@@ -140,6 +141,7 @@ static void on_notify(struct watch *watch, uint32_t events) {
     unsigned rang = w->store->ops->notify_drain(w->store);
     w->store->ops->changed(w->store);
     w->claim_due = w->orders_due = w->tick_due = true;
+    w->wait_alone = false; /* another one may stand at the head of the line now */
     w->recover_due = w->recover_due || (rang & NOTIFY_WORKER_GONE);
 }
 
@@ -226,6 +228,7 @@ static int watch_all(struct worker *w, struct err *err) {
 
 static int set_up(struct worker *w, struct err *err) {
     const struct worker_options *o = w->options;
+    proc_spare_children();
     if (loop_new(&w->loop, err) < 0 || catch_signals(w, err) < 0)
         return -1;
     w->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -290,7 +293,8 @@ static int run_loop(struct worker *w, struct err *err) {
             loop_watch(w->loop, &w->report_watch, w->report.pending.len ? EPOLLOUT : 0, NULL);
         if (is_over(w))
             break;
-        if (!(w->tick_due && !w->retry.due.pos) && loop_once(w->loop, err) < 0)
+        bool wait = !w->tick_due || w->retry.due.pos;
+        if (loop_once(w->loop, wait, err) < 0)
             return -1;
     }
     if (w->rc < 0)

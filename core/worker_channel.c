@@ -10,7 +10,7 @@
 #include "pack.h"
 #include "worker_impl.h"
 
-enum { MESSAGE_MAX = 256 * 1024, FILE_MAX = 1048576, VALUE_MAX = 65536 };
+enum { MESSAGE_MAX = 256 * 1024, FILE_MAX = 1048576, VALUE_MAX = 65536, VALUES_MAX = 1048576 };
 
 static bool is_promised(const struct job *j, const char *key, size_t len) {
     size_t pos = 0;
@@ -20,7 +20,19 @@ static bool is_promised(const struct job *j, const char *key, size_t len) {
     return false;
 }
 
+/* The last value of a key counts. All together are bounded: who gives more gets the first of them.
+ */
 static void keep_value(struct slot *s, const char *key, const char *value) {
+    size_t pos = 0, at = 0, len = strlen(key);
+    for (const char *e; (e = pack_next(s->values.data, s->values.len, &pos)); at = pos) {
+        if (strncmp(e + 1, key, len) != 0 || e[1 + len] != '=')
+            continue;
+        memmove(s->values.data + at, s->values.data + pos, s->values.len - pos);
+        s->values.len -= pos - at;
+        break;
+    }
+    if (s->values.len + strlen(value) > VALUES_MAX)
+        return;
     char *entry = xasprintf("%s=%s", key, value);
     pack_add(&s->values, PACK_TEXT, entry);
     free(entry);
@@ -30,7 +42,8 @@ static void on_result(struct slot *s, const char *kind, const char *ms, const ch
     static const char *const kinds[] = {"", "ok", "fail", "fatal", "snooze"};
     int k = name_find(kinds, ARRAY_LEN(kinds), kind);
     s->lua.kind = k > 0 ? (enum lua_kind)k : LUA_FAIL;
-    s->lua.snooze_ms = strtoll(ms, NULL, 10);
+    long long wait = strtoll(ms, NULL, 10);
+    s->lua.snooze_ms = wait > 0 ? wait : 0;
     free(s->lua.text);
     s->lua.text = xstrdup(text);
 }

@@ -63,7 +63,10 @@ struct slot {
     struct guardian_event exit;
     int64_t ended_at;  /* wall */
     char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
+    bool collected;    /* $QUEUECTL_OUTPUT was read */
+    char *missing;     /* what was promised and not given, NULL: nothing */
     char *failure;     /* why it could not be started, NULL: it was */
+    bool shortage;     /* … because the machine was short of something */
     int failure_code;  /* exit code a shell would give: 126, 127; -1 */
     bool started;
     bool interrupted; /* stopped because the worker stops */
@@ -109,7 +112,8 @@ struct worker {
     bool claim_due;               /* there may be ready work */
     bool wait_alone;              /* the head of the line must run alone: let the slots run empty */
     bool flush_due, orders_due, recover_due, beat_due;
-    bool storing_failed; /* said so already */
+    bool storing_failed;      /* said so already */
+    int64_t failing_since_ms; /* the store could not be written, 0: it can */
     int64_t beat_at_ms;
     int64_t run_left; /* unfinished jobs of the run, -1 unknown */
     uint64_t marks;   /* attempts started: makes each one's mark unique */
@@ -132,6 +136,8 @@ void slot_free(struct slot *s);
 
 /* --- worker_start.c: what a job is started with --- */
 int start_job(struct slot *s, struct err *err);
+/* errno of a machine that is short of processes, memory or descriptors: not the job's fault. */
+bool is_shortage(int error);
 
 /* --- worker_channel.c: what a job tells beside its output --- */
 void channel_read(struct slot *s);

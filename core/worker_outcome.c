@@ -35,9 +35,15 @@ static void add_stderr(const struct slot *s, struct buf *b) {
     }
 }
 
+static void say_signal(int signo, struct buf *b) {
+    const char *name = sigabbrev_np(signo); /* real-time signals have none */
+    buf_printf(b, "killed by signal %d%s%s%s", signo, name ? " (" : "", name ? name : "",
+               name ? ")" : "");
+}
+
 static void say_exit(const struct slot *s, struct outcome *o, struct buf *b) {
     if (o->cause == CAUSE_SIGNAL)
-        buf_printf(b, "killed by signal %d (%s)", o->signal, sigabbrev_np(o->signal));
+        say_signal(o->signal, b);
     else
         buf_printf(b, "exit %d", o->exit_code);
     add_stderr(s, b);
@@ -70,8 +76,8 @@ static void lua_outcome(const struct slot *s, struct outcome *o, struct buf *b) 
     }
     if (o->signal >= 0) {
         o->cause = CAUSE_SIGNAL;
-        buf_printf(b, "the Lua process was killed by signal %d (%s)", o->signal,
-                   sigabbrev_np(o->signal));
+        buf_str(b, "the Lua process was ");
+        say_signal(o->signal, b);
     } else {
         o->cause = CAUSE_LUA;
         buf_printf(b,
@@ -88,31 +94,27 @@ static void spawn_outcome(const struct slot *s, struct outcome *o, struct buf *b
     buf_printf(b, "could not start: %s", s->failure);
 }
 
-/* The machine was short of processes, memory or descriptors: not the job's fault. */
-static bool is_shortage(const struct slot *s) {
-    return s->failure && s->exit.stage == SPAWN_FORK &&
-           (s->exit.error == EAGAIN || s->exit.error == ENOMEM || s->exit.error == EMFILE);
-}
-
 static void choose_cause(struct slot *s, struct outcome *o, struct buf *b) {
     o->exit_code = s->exit.exit_code;
     o->signal = s->exit.signal;
+    /* One that had ended before the order came has ended as it did. */
+    bool stopped = s->exit.cancelled || !s->started;
     if (s->lost) {
         o->cause = CAUSE_WORKER_LOST;
         o->exit_code = o->signal = -1;
         buf_printf(b, "the guardian process died while this ran (%d of %d times)",
                    s->job.deaths + 1, DEATHS_MAX);
-    } else if (is_shortage(s)) {
+    } else if (s->failure && s->shortage) {
         o->cause = CAUSE_INTERRUPTED;
         buf_printf(b, "could not start: %s; trying again", s->failure);
     } else if (s->failure) {
         spawn_outcome(s, o, b);
-    } else if (s->cancelled) {
+    } else if (s->cancelled && stopped) {
         o->cause = CAUSE_CANCELLED;
         buf_str(b, s->started ? "cancelled while it ran" : "cancelled before it started");
     } else if (!s->started) {
         o->cause = CAUSE_NONE;
-    } else if (s->interrupted) {
+    } else if (s->interrupted && stopped) {
         o->cause = CAUSE_INTERRUPTED;
         buf_str(b, "interrupted: the worker was stopped");
     } else if (s->exit.timed_out) {
@@ -137,13 +139,13 @@ struct outcome slot_outcome(struct slot *s, char **text) {
                         .incomplete = s->incomplete};
     struct buf b = {0};
     choose_cause(s, &o, &b);
-    char *missing = NULL;
-    if (outcome_is_success(&s->job, &o))
-        channel_collect(s, &missing);
-    if (missing) {
+    if (outcome_is_success(&s->job, &o) && !s->collected) {
+        channel_collect(s, &s->missing);
+        s->collected = true; /* this may be asked for again: the commit can fail */
+    }
+    if (s->missing) {
         o.cause = CAUSE_OUTPUTS;
-        buf_str(&b, missing);
-        free(missing);
+        buf_str(&b, s->missing);
     }
     if (b.len > ERROR_MAX) {
         size_t cut = ERROR_MAX;

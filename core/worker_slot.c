@@ -251,6 +251,7 @@ void slot_free(struct slot *s) {
     buf_free(&s->values);
     free(s->lua.text);
     free(s->failure);
+    free(s->missing);
     if (s->output_path)
         unlink(s->output_path);
     free(s->output_path);

@@ -207,21 +207,30 @@ static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
     job_argv(j, &argv, &t);
     int rc = guardian_send(&w->guardian, &r, &t, f->fds, f->n);
     if (rc < 0 && errno == EMSGSIZE)
-        err_set(err, ERR_FAILED, "command and environment are too long together");
-    else if (rc < 0)
+        err_set(err, ERR_FAILED, "command and environment are longer than 300 KiB together");
+    else if (rc < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN))
         rc = 0; /* the guardian is gone: SLOT_EV_LOST will come for this slot */
+    else if (rc < 0)
+        err_set(err, ERR_FAILED, "guardian: %s", strerror(errno));
     buf_free(&argv);
     buf_free(&env);
     return rc;
 }
 
+bool is_shortage(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN ||
+           error == ENOBUFS || error == ETOOMANYREFS;
+}
+
 int start_job(struct slot *s, struct err *err) {
     struct job_fds f = {.fds = {-1, -1, -1, -1, -1}};
     int rc;
+    errno = 0;
     if (s->job.error) /* a value it needs is missing: claim said so */
         rc = err_set(err, ERR_FAILED, "%s", s->job.error);
     else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0)
         rc = send_request(s, &f, err);
+    s->shortage = rc < 0 && is_shortage(errno);
     if (f.fds[0] == s->worker->null_fd)
         f.fds[0] = -1;
     for (int i = 0; i < GUARDIAN_FDS; i++)

@@ -11,6 +11,8 @@
 
 enum {
     BUSY_RETRY_US = 3000,
+    BUSY_SAY_MS = 5000, /* then it is said, and tried less often */
+    BUSY_LONG_RETRY_US = 50000,
     FULL_RETRY_US = 1000000,
     REPORT_HIGH = 256 * 1024, /* a reader this far behind stops the taking of jobs */
     CHECKPOINT_TICKS = 400,
@@ -201,6 +203,7 @@ static void wake_when_due(struct worker *w, int64_t next_due) {
 
 static void committed(struct worker *w, struct tick *t) {
     w->storing_failed = false;
+    w->failing_since_ms = 0;
     for (size_t i = 0; i < t->records_len; i++) {
         report_record(w, &t->records[i]);
         if (t->records[i].outcome.cause != CAUSE_NONE)
@@ -224,7 +227,8 @@ static void committed(struct worker *w, struct tick *t) {
         w->recover_due = true;
     if (w->store->ops->changed(w->store))
         w->claim_due = w->orders_due = true;
-    w->tick_due = may_claim(w) && !w->wait_alone;
+    /* Done already: it could not be started. */
+    w->tick_due = w->done || (may_claim(w) && !w->wait_alone);
 }
 
 /* Nothing was stored: keep everything and say when to try again. */
@@ -233,11 +237,13 @@ static int failed(struct worker *w, struct tick *t, struct err *err) {
         job_free(&t->jobs[--t->jobs_len]);
     w->claim_due = true;
     w->tick_due = false;
-    if (err->code == ERR_BUSY) {
+    if (!w->failing_since_ms)
+        w->failing_since_ms = clock_mono_ms();
+    if (err->code == ERR_BUSY && clock_mono_ms() - w->failing_since_ms < BUSY_SAY_MS) {
         loop_timer(w->loop, &w->retry, BUSY_RETRY_US);
         return 0;
     }
-    if (err->code != ERR_STORE) {
+    if (err->code != ERR_STORE && err->code != ERR_BUSY) {
         w->err = *err;
         return -1;
     }
@@ -246,8 +252,9 @@ static int failed(struct worker *w, struct tick *t, struct err *err) {
             &w->report,
             &(struct report_event){.what = "store", .text = err->text, .fraction = -1, .left = -1});
     w->storing_failed = true;
-    w->store->ops->checkpoint(w->store, 0); /* what is in the log twice makes room */
-    loop_timer(w->loop, &w->retry, FULL_RETRY_US);
+    if (err->code == ERR_STORE)
+        w->store->ops->checkpoint(w->store, 0); /* what is in the log twice makes room */
+    loop_timer(w->loop, &w->retry, err->code == ERR_BUSY ? BUSY_LONG_RETRY_US : FULL_RETRY_US);
     return 0;
 }
 

@@ -56,10 +56,17 @@ local function split(args)
     return before, words
 end
 
+-- unpack() takes some 8,000 values, a command line more.
+local function slice(list, first, last)
+    local out = {}
+    for i = first, last or #list do out[#out + 1] = list[i] end
+    return out
+end
+
 local function unalias(words)
     local alias = ALIASES[words[1]]
     if not alias then return words end
-    local out = { unpack(alias) }
+    local out = slice(alias, 1)
     for k = 2, #words do out[#out + 1] = words[k] end
     return out
 end
@@ -81,7 +88,7 @@ local function find(words)
     local name = words[1]
     if not is_command(name) then return unknown("command", name, cli.COMMANDS) end
     local command = cli.load(name)
-    if not command.commands then return command, name, { unpack(words, 2) } end
+    if not command.commands then return command, name, slice(words, 2) end
     local sub = words[2]
     if not sub then
         return nil, ("'%s' needs one of: %s"):format(name,
@@ -91,7 +98,7 @@ local function find(words)
     if not command.commands[sub] then
         return unknown(name .. " command", sub, names_of(command.commands), " " .. name)
     end
-    return command.commands[sub], name .. " " .. sub, { unpack(words, 3) }
+    return command.commands[sub], name .. " " .. sub, slice(words, 3)
 end
 
 local function add_global_options(parser)
@@ -117,7 +124,7 @@ end
 local function cut_rest(words)
     for i, word in ipairs(words) do
         if word == "--" then
-            return { unpack(words, 1, i - 1) }, { unpack(words, i + 1) }
+            return slice(words, 1, i - 1), slice(words, i + 1)
         end
     end
     return words
@@ -142,7 +149,7 @@ end
 local function parse(command, name, before, words)
     local rest
     if command.rest then words, rest = cut_rest(words) end
-    local all = { unpack(before) }
+    local all = slice(before, 1)
     for _, word in ipairs(words) do add_word(all, word) end
     for _, word in ipairs(all) do
         if word == "--help" or word == "-h" then return { help = true } end

@@ -11,7 +11,7 @@ local input = {}
 --- Longest command: one more byte and execve refuses it (E2BIG).
 local COMMAND_MAX = 131071
 local ENV_MAX = 65536
-local FILE_MAX = 1024 * 1024 * 1024
+local FILE_MAX = 256 * 1024 * 1024
 
 local function shown(value)
     local text = tostring(value)
@@ -215,7 +215,7 @@ local function from_object(object, base)
 end
 
 local function is_json(text)
-    return text:find("^{%s*[\"}]") ~= nil
+    return text:find("^%s*{%s*[\"}]") ~= nil
 end
 
 local function from_json(text, base)
@@ -248,18 +248,26 @@ function input.from_argv(argv, base)
     return job
 end
 
-local function read_file(path)
-    local file = io.stdin
-    if path ~= "-" then
-        local message
-        file, message = io.open(path, "rb")
-        if not file then return nil, message, 3 end
+-- All of it, or nil and a message. In pieces, so that an endless one ends at the limit.
+local function read_all(file)
+    local parts, size = {}, 0
+    while true do
+        local part, message = file:read(1048576)
+        if message then return nil, message end
+        if not part then return table.concat(parts) end
+        parts[#parts + 1], size = part, size + #part
+        if size > FILE_MAX then return nil, "more than 256 MiB; split it" end
     end
-    local text = file:read("*a")
-    if path ~= "-" then file:close() end
-    if not text then return nil, ("%s: cannot be read (a folder?)"):format(path), 1 end
-    if #text > FILE_MAX then return nil, path .. ": more than 1 GiB; split it" end
-    return text
+end
+
+local function read_file(path)
+    if path == "-" then return read_all(io.stdin) end
+    local file, message = io.open(path, "rb")
+    if not file then return nil, message, 3 end
+    local text
+    text, message = read_all(file)
+    file:close()
+    return text, message and path .. ": " .. message
 end
 
 --- One job a line: all of them, or the first bad line by its number. Blank lines and lines that

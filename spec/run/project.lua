@@ -25,9 +25,13 @@ function Project:read(name)
     return t.read_file(self.dir .. "/" .. name)
 end
 
--- queuectl ARGS with this store, in this folder, WITNESS in the environment.
+-- queuectl ARGS with this store, in this folder, WITNESS in the environment; a table as the last
+-- argument holds more for the environment.
 function Project:q(...)
     local argv, env = { t.binary, ... }, { QUEUECTL_STORE = self.store, WITNESS = self.witness }
+    if type(argv[#argv]) == "table" then
+        for name, value in pairs(table.remove(argv)) do env[name] = value end
+    end
     return t.run(argv, { cwd = self.dir, env = env, timeout = 60 })
 end
 

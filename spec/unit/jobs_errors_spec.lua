@@ -292,7 +292,9 @@ local FILES = {
 describe("a wrong file", function()
     for i, case in ipairs(FILES) do
         it(("%d is told: %s"):format(i, case[2]:match("^[^\n]*")), function()
-            assert.equal(case[2], message_of(case[1]))
+            -- LuaJIT tells the line of an overflow or does not.
+            local got = message_of(case[1]):gsub("^jobs.lua: stack", "jobs.lua:1: stack")
+            assert.equal(case[2], got)
         end)
     end
 

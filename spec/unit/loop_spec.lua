@@ -13,7 +13,7 @@ int loop_watch(struct loop *l, struct watch *w, uint32_t events, struct err *err
 void loop_unwatch(struct loop *l, struct watch *w);
 void loop_timer(struct loop *l, struct timer *t, int64_t in_us);
 void loop_timer_stop(struct loop *l, struct timer *t);
-int loop_once(struct loop *l, struct err *err);
+int loop_once(struct loop *l, bool wait, struct err *err);
 ]]
 
 local EPOLLIN = 1
@@ -57,7 +57,7 @@ describe("loop", function()
     end
 
     -- loop_once calls Lua back: it must not be called from compiled code.
-    local function once() assert.equal(0, core.loop_once(l, err)) end
+    local function once() assert.equal(0, core.loop_once(l, true, err)) end
     jit.off(once)
 
     it("runs timers in the order they are due, each once and never early", function()

@@ -97,7 +97,7 @@ return {
     run = function(ctx, args)
         local state, message = wanted_state(args.state)
         if message then return nil, message, context.USAGE end
-        if args.run and not args.run:find("^%d+$") then
+        if args.run and not args.run:find("^[1-9]%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$") then
             return nil, ("--run '%s': must be the number of a run"):format(args.run:sub(1, 40)),
                 context.USAGE
         end
@@ -107,6 +107,13 @@ return {
         local store, code
         store, message, code = ctx:store()
         if not store then return nil, message, code end
+        if args.run then
+            local run
+            run, message, code = store:run(tonumber(args.run))
+            if not run then
+                return nil, message or ("no run %s"):format(args.run), code or context.NOT_FOUND
+            end
+        end
         local query = { state = state, run = tonumber(args.run), limit = 500 }
         local shape = ctx.json and "json" or ctx.options.output or (ctx.tty and "table" or "json")
         if shape == "table" then return print_table(ctx, store, query, limit or FIRST) end

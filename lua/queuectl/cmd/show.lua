@@ -25,7 +25,8 @@ end
 
 local function line(ctx, name, value)
     if value and value ~= "" then
-        ctx:print(text.cut(("%-12s %s"):format(name, value), math.max(ctx.columns, 40)) .. "\n")
+        local shown = ("%-12s %s"):format(name, text.line(value))
+        ctx:print(text.cut(shown, math.max(ctx.columns, 40)) .. "\n")
     end
 end
 

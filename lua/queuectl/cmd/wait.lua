@@ -53,7 +53,8 @@ return {
         local store, code
         store, message, code = ctx:store()
         if not store then return nil, message, code end
-        local open, done = { unpack(args.jobs) }, {}
+        local open, done = {}, {}
+        for i, id in ipairs(args.jobs) do open[i] = id end
         while true do
             local ok
             ok, message, code = check(store, open, done)

@@ -69,7 +69,8 @@ local function select_workers(store, names)
 end
 
 local function still_there(store, picked)
-    local all = store:workers() or {}
+    local all, message, code = store:workers()
+    if not all then return nil, message, code end
     local there = {}
     for _, worker in ipairs(all) do
         for _, mine in ipairs(picked) do
@@ -91,7 +92,8 @@ local function wait_for(ctx, store, picked, limit)
     local said
     local until_time = limit and core.monotonic() + limit
     while true do
-        local there = still_there(store, picked)
+        local there, message, code = still_there(store, picked)
+        if not there then return nil, message, code end
         if #there == 0 then return true end
         local text_now = describe(there)
         if text_now ~= said then ctx:note("waiting for " .. text_now) end
@@ -135,8 +137,11 @@ local stop = {
             ctx:note("no worker is running")
             return true
         end
-        for _, worker in ipairs(picked) do store:stop_worker(worker.id, args.now) end
         local ok
+        for _, worker in ipairs(picked) do
+            ok, message, code = store:stop_worker(worker.id, args.now)
+            if ok == nil then return nil, message, code end
+        end
         ok, message, code = wait_for(ctx, store, picked, limit)
         if not ok then return nil, message, code end
         ctx:note(("stopped %s"):format(format.plural(#picked, "worker")))
