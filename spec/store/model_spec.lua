@@ -127,10 +127,10 @@ function ops.finish(r, s, m, held)
     local how = r(5)
     if how == 1 then
         assert.equal(good and 1 or 0, s:finish(c, { cause = "interrupted" }))
-        if good then
-            job.tries = job.tries - 1
-            m:set(job, "pending")
-        end
+        if not good then return end
+        if job.cancel then return m:set(job, "cancelled") end
+        job.tries = job.tries - 1
+        m:set(job, "pending")
     elseif how <= 3 then
         assert.equal(good and 1 or 0, s:finish(c))
         if good then m:set(job, "completed") end
@@ -138,6 +138,7 @@ function ops.finish(r, s, m, held)
         assert.equal(good and 1 or 0, s:finish(c, { exit_code = 1 }))
         if not good then return end
         if job.tries > job.spec.retries then return m:set(job, "dead") end
+        if job.cancel then return m:set(job, "cancelled") end
         m:set(job, "failed", job.spec.future_failure)
     end
 end

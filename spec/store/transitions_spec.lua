@@ -254,13 +254,15 @@ describe("store/transitions (" .. backend.name .. ")", function()
             assert.same({}, s:orders(worker).cancel)
         end)
 
-        it("is forgotten when the job starts anew", function()
-            local e = s:enqueue()
-            local job = claim()
-            s:cancel(e.id)
-            s:finish(job, { cause = "interrupted" })
-            assert.is_false(claim().cancel)
-            assert.same({}, s:orders(worker).cancel)
+        it("holds although the job would have run again", function()
+            for _, outcome in ipairs { { cause = "interrupted" }, { exit_code = 1 } } do
+                local e = s:enqueue { retries = 3 }
+                local job = claim()
+                s:cancel(e.id)
+                assert.equal(1, s:finish(job, outcome))
+                assert.equal("cancelled", s:state(e.seq))
+                assert.same({}, s:orders(worker).cancel)
+            end
         end)
     end)
 

@@ -120,8 +120,8 @@ describe("a worker", function()
     it("leaves alone what was there before it", function()
         local q = Queue.new()
         local got = t.run({ "sh", "-c", 'setsid sleep 300 </dev/null >/dev/null 2>&1 &'
-            .. ' echo $! >"$2"; exec "$0" --store "$1" -q worker start --until-empty', t.binary, q.store,
-            q:path("pid") })
+            .. ' echo $! >"$2"; exec "$0" --store "$1" -q worker start --until-empty', t.binary,
+            q.store, q:path("pid") })
         assert.equal(0, got.code, got.err)
         local pid = tonumber(t.read_file(q:path("pid")))
         assert.is_true(t.pid_alive(pid))
