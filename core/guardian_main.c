@@ -19,15 +19,12 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "guardian.h"
+#include "guardian_spawn.h"
 #include "loop.h"
-#include "pack.h"
 #include "proc.h"
 #include "spawn.h"
 
-extern char **environ;
-
-enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000 };
+enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
 
 enum ward_state { WARD_FREE, WARD_QUEUED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
 
@@ -56,8 +53,9 @@ static struct {
     uint64_t turns;
     bool keep_hup_off;
     bool gone; /* the worker is */
-    int null_fd;
     struct buf packet;
+    char *own_mark;         /* beginning of the mark of every attempt of this worker */
+    struct timer strangers; /* runs while there are some */
 } g;
 
 /* ---- who is whose ---- */
@@ -92,9 +90,39 @@ static bool any_running(void) {
     return false;
 }
 
+/* Whose a child is that is no leader. */
+enum kin {
+    KIN_MINE,
+    KIN_OTHER,    /* of another job that runs */
+    KIN_ORPHAN,   /* of a job that is over: it was in the middle of an exec when that was decided */
+    KIN_STRANGER, /* in a session of its own and without our mark: emptied, or in an exec just now
+                   */
+};
+
+static enum kin kin_of(const struct ward *w, pid_t pid) {
+    const struct ward *o = owner(pid);
+    if (o)
+        return o == w ? KIN_MINE : KIN_OTHER;
+    return g.own_mark && proc_has_mark(pid, g.own_mark, false) ? KIN_ORPHAN : KIN_STRANGER;
+}
+
+/* During an exec a process has no environment to read: look again, for some 3 ms. Who has been a
+ * stranger for longer is left to on_strangers. */
+static enum kin kin_after_exec(const struct ward *w, pid_t pid) {
+    enum kin kin = kin_of(w, pid);
+    bool new = kin == KIN_STRANGER && !g.strangers.due.pos;
+    for (int i = 0; new &&kin == KIN_STRANGER &&i < 10; i++) {
+        usleep(300);
+        kin = kin_of(w, pid);
+    }
+    if (kin == KIN_STRANGER && !g.strangers.due.pos)
+        loop_timer(g.loop, &g.strangers, STRANGERS_US);
+    return kin;
+}
+
 /* Processes whose parents ended come to us as sub-reaper; so a job's tree is gone when its leader
- * has ended and none of our other children is of it. Reaps the dead. A child that no job owns up to
- * (new session and emptied environment) goes when no job runs that could have started it. */
+ * has ended and none of our other children is of it. Reaps the dead. A stranger goes when no job
+ * runs that could have started it. */
 static bool has_strays(const struct ward *w, int signo) {
     pid_t *pids;
     bool found = false;
@@ -102,10 +130,12 @@ static bool has_strays(const struct ward *w, int signo) {
     for (ssize_t i = 0; i < n; i++) {
         if (is_leader(pids[i]) || waitpid(pids[i], NULL, WNOHANG) != 0)
             continue;
-        const struct ward *o = owner(pids[i]);
-        bool mine = o == w || (!o && !any_running());
+        enum kin kin = kin_after_exec(w, pids[i]);
+        bool mine = kin == KIN_MINE || (kin == KIN_STRANGER && !any_running());
         if (mine && signo)
             kill(pids[i], signo);
+        if (kin == KIN_ORPHAN)
+            kill(pids[i], SIGKILL);
         found = found || mine;
     }
     free(pids);
@@ -119,6 +149,24 @@ static void reap_strays(void) {
         if (!is_leader(pids[i]))
             waitpid(pids[i], NULL, WNOHANG);
     free(pids);
+}
+
+/* Look at strangers again: by now one may bear the mark of a job that is over. */
+static void on_strangers(struct timer *t) {
+    pid_t *pids;
+    bool some = false;
+    ssize_t n = proc_children(&pids);
+    for (ssize_t i = 0; i < n; i++) {
+        if (is_leader(pids[i]) || waitpid(pids[i], NULL, WNOHANG) != 0)
+            continue;
+        enum kin kin = kin_of(NULL, pids[i]);
+        if (kin == KIN_ORPHAN || (kin == KIN_STRANGER && !any_running()))
+            kill(pids[i], SIGKILL);
+        some = some || kin == KIN_STRANGER;
+    }
+    free(pids);
+    if (some)
+        loop_timer(g.loop, t, STRANGERS_US);
 }
 
 /* ---- telling the worker ---- */
@@ -253,122 +301,25 @@ static void on_signal(int signo, void *arg) {
 
 /* ---- requests ---- */
 
-/* Pointers to the entries of a packed list; for an environment, applied to ours. */
-struct strings {
-    char **items;
-    size_t len, cap;
-};
-
-static void strings_add(struct strings *l, const char *text) {
-    if (l->len + 1 >= l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 32;
-        l->items = xrealloc(l->items, l->cap * sizeof(*l->items));
-    }
-    l->items[l->len++] = (char *)(uintptr_t)text;
-    l->items[l->len] = NULL;
-}
-
-static void unpack_argv(const char *list, size_t len, struct strings *out) {
-    size_t pos = 0;
-    for (const char *e; (e = pack_next(list, len, &pos));)
-        strings_add(out, e + 1);
-}
-
-static size_t find_name(const struct strings *env, const char *name, size_t len) {
-    for (size_t i = 0; i < env->len; i++)
-        if (strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '=')
-            return i;
-    return env->len;
-}
-
-static void apply_env(const char *list, size_t len, struct strings *env) {
-    size_t pos = 0;
-    for (const char *e; (e = pack_next(list, len, &pos));) {
-        size_t name_len = strcspn(e + 1, "=");
-        size_t at = find_name(env, e + 1, name_len);
-        if (e[0] == PACK_TEXT && at == env->len)
-            strings_add(env, e + 1);
-        else if (e[0] == PACK_TEXT)
-            env->items[at] = (char *)(uintptr_t)(e + 1);
-        else if (at < env->len) {
-            env->items[at] = env->items[--env->len];
-            env->items[env->len] = NULL;
-        }
-    }
-}
-
-/* What our own job (a worker may run inside one) was told is not for those we start. */
-static bool is_own_variable(const char *entry) {
-    static const char *const names[] = {
-        "QUEUECTL_JOB_ID=", "QUEUECTL_JOB_NAME=", "QUEUECTL_RUN=",   "QUEUECTL_ATTEMPT=",
-        "QUEUECTL_TOKEN=",  "QUEUECTL_WORKER=",   "QUEUECTL_OUTPUT="};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strncmp(entry, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
-static void base_env(struct strings *out) {
-    for (char **e = environ; *e; e++)
-        if (!is_own_variable(*e))
-            strings_add(out, *e);
-}
-
-struct texts {
-    const char *argv, *shell, *env, *cwd, *mark;
-};
-
-static struct texts texts_of(const struct guardian_request *r, const char *packet) {
-    struct texts t = {.argv = packet + sizeof(*r)};
-    t.shell = t.argv + r->argv_len;
-    t.env = t.shell + r->shell_len;
-    t.cwd = t.env + r->env_len;
-    t.mark = t.cwd + r->cwd_len;
-    return t;
-}
-
-static int start(const struct guardian_request *r, const struct texts *t, const int *fds, int n_fds,
-                 pid_t *pid, struct spawn_failure *why) {
-    struct strings argv = {0}, env = {0};
-    char *shell[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)t->shell, NULL};
-    unpack_argv(t->argv, r->argv_len, &argv);
-    base_env(&env);
-    apply_env(t->env, r->env_len, &env);
-    if (!env.items)
-        strings_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
-    struct spawn s = {.argv = argv.len ? argv.items : shell,
-                      .file = argv.len ? NULL : "/bin/sh",
-                      .fallback = argv.len && r->shell_len ? shell : NULL,
-                      .env = env.items,
-                      .cwd = r->cwd_len ? t->cwd : NULL,
-                      .session = true,
-                      .die_with_me = true,
-                      .keep_hup_off = g.keep_hup_off};
-    s.fds[0] = g.null_fd;
-    s.fds_len = n_fds;
-    memcpy(s.fds, fds, (size_t)n_fds * sizeof(int));
-    int rc = spawn(&s, pid, why);
-    free(argv.items);
-    free(env.items);
-    return rc;
-}
-
 /* Start what is queued in w. */
 static void start_queued(struct ward *w) {
     struct guardian_request r;
     memcpy(&r, w->packet.data, sizeof(r));
-    struct texts t = texts_of(&r, w->packet.data);
+    const char *mark = guardian_mark(&r, w->packet.data);
+    struct guardian_given given = {w->fds, w->n_fds, g.keep_hup_off};
     struct spawn_failure why;
     /* Said first: a job may kill us before we come back. */
     tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = r.slot});
-    if (start(&r, &t, w->fds, w->n_fds, &w->leader, &why) < 0) {
+    if (guardian_spawn(&r, w->packet.data, &given, &w->leader, &why) < 0) {
         tell(&(struct guardian_event){
             .type = GUARD_FAILED, .slot = r.slot, .stage = (int32_t)why.stage, .error = why.error});
         forget(w);
         return;
     }
     w->state = WARD_RUNNING;
-    w->mark = xstrdup(t.mark);
+    w->mark = xstrdup(mark);
+    if (!g.own_mark) /* "QUEUECTL_WORKER=UID." of "QUEUECTL_WORKER=UID.N" */
+        g.own_mark = xmemdup0(mark, strcspn(mark, ".") + 1);
     w->started_ms = clock_mono_ms();
     w->kill_after_ms = r.kill_after_ms;
     if (r.timeout_ms > 0)
@@ -507,9 +458,9 @@ static int set_up(struct err *err) {
     g.wards = xcalloc(g.n, sizeof(*g.wards));
     g.packet.data = xmalloc(GUARDIAN_PACKET_MAX);
     g.packet.cap = GUARDIAN_PACKET_MAX;
-    g.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (uint32_t i = 0; i < g.n; i++)
         g.wards[i].timer.fn = on_timer;
+    g.strangers.fn = on_strangers;
     g.socket = (struct watch){.fn = on_socket, .fd = SOCKET_FD};
     if (loop_new(&g.loop, err) < 0 || loop_signals(g.loop, &set, on_signal, NULL, err) < 0)
         return -1;

@@ -1,0 +1,112 @@
+#include "guardian_spawn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pack.h"
+
+extern char **environ;
+
+/* Pointers to the entries of a packed list; for an environment, applied to ours. */
+struct strings {
+    char **items;
+    size_t len, cap;
+};
+
+static void strings_add(struct strings *l, const char *text) {
+    if (l->len + 1 >= l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 32;
+        l->items = xrealloc(l->items, l->cap * sizeof(*l->items));
+    }
+    l->items[l->len++] = (char *)(uintptr_t)text;
+    l->items[l->len] = NULL;
+}
+
+static void unpack_argv(const char *list, size_t len, struct strings *out) {
+    size_t pos = 0;
+    for (const char *e; (e = pack_next(list, len, &pos));)
+        strings_add(out, e + 1);
+}
+
+static size_t find_name(const struct strings *env, const char *name, size_t len) {
+    for (size_t i = 0; i < env->len; i++)
+        if (strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '=')
+            return i;
+    return env->len;
+}
+
+static void apply_env(const char *list, size_t len, struct strings *env) {
+    size_t pos = 0;
+    for (const char *e; (e = pack_next(list, len, &pos));) {
+        size_t name_len = strcspn(e + 1, "=");
+        size_t at = find_name(env, e + 1, name_len);
+        if (e[0] == PACK_TEXT && at == env->len)
+            strings_add(env, e + 1);
+        else if (e[0] == PACK_TEXT)
+            env->items[at] = (char *)(uintptr_t)(e + 1);
+        else if (at < env->len) {
+            env->items[at] = env->items[--env->len];
+            env->items[env->len] = NULL;
+        }
+    }
+}
+
+/* What our own job (a worker may run inside one) was told is not for those we start. */
+static bool is_own_variable(const char *entry) {
+    static const char *const names[] = {
+        "QUEUECTL_JOB_ID=", "QUEUECTL_JOB_NAME=", "QUEUECTL_RUN=",   "QUEUECTL_ATTEMPT=",
+        "QUEUECTL_TOKEN=",  "QUEUECTL_WORKER=",   "QUEUECTL_OUTPUT="};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static void base_env(struct strings *out) {
+    for (char **e = environ; *e; e++)
+        if (!is_own_variable(*e))
+            strings_add(out, *e);
+}
+
+struct texts {
+    const char *argv, *shell, *env, *cwd, *mark;
+};
+
+static struct texts texts_of(const struct guardian_request *r, const char *packet) {
+    struct texts t = {.argv = packet + sizeof(*r)};
+    t.shell = t.argv + r->argv_len;
+    t.env = t.shell + r->shell_len;
+    t.cwd = t.env + r->env_len;
+    t.mark = t.cwd + r->cwd_len;
+    return t;
+}
+
+int guardian_spawn(const struct guardian_request *r, const char *packet,
+                   const struct guardian_given *given, pid_t *pid, struct spawn_failure *why) {
+    struct texts t = texts_of(r, packet);
+    struct strings argv = {0}, env = {0};
+    char *shell[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)t.shell, NULL};
+    unpack_argv(t.argv, r->argv_len, &argv);
+    base_env(&env);
+    apply_env(t.env, r->env_len, &env);
+    if (!env.items)
+        strings_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
+    struct spawn s = {.argv = argv.len ? argv.items : shell,
+                      .file = argv.len ? NULL : "/bin/sh",
+                      .fallback = argv.len && r->shell_len ? shell : NULL,
+                      .env = env.items,
+                      .cwd = r->cwd_len ? t.cwd : NULL,
+                      .session = true,
+                      .die_with_me = true,
+                      .keep_hup_off = given->keep_hup_off};
+    s.fds_len = given->n_fds;
+    memcpy(s.fds, given->fds, (size_t)given->n_fds * sizeof(int));
+    int rc = spawn(&s, pid, why);
+    free(argv.items);
+    free(env.items);
+    return rc;
+}
+
+const char *guardian_mark(const struct guardian_request *r, const char *packet) {
+    return texts_of(r, packet).mark;
+}
