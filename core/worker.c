@@ -143,7 +143,7 @@ static void on_notify(struct watch *watch, uint32_t events) {
     w->claim_due = w->orders_due = w->tick_due = true;
     if (!w->storing_failed)
         loop_timer_stop(w->loop, &w->retry); /* whoever held the lock has just let go of it */
-    w->wait_alone = false; /* another one may stand at the head of the line now */
+    w->wait_alone = false;                   /* another one may stand at the head of the line now */
     w->recover_due = w->recover_due || (rang & NOTIFY_WORKER_GONE);
 }
 
