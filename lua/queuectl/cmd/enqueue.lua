@@ -70,6 +70,7 @@ end
 return {
     summary = "add a job to the queue",
     setup = setup,
+    plain = "command",
     rest = true,
     examples = {
         { "queuectl enqueue \"echo 'Hello Queue'\"", "a shell command" },
