@@ -66,9 +66,8 @@ bool job_is_final(enum job_state state) {
 }
 
 void job_free(struct job *j) {
-    char *strings[] = {j->id,     j->name,    j->queue,       j->group, j->error,
-                       j->cwd,    j->backoff, j->description, j->tags,  j->meta,
-                       j->matrix, j->source,  j->stdin_path};
+    char *strings[] = {j->id,      j->name,        j->queue, j->group, j->error,  j->cwd,
+                       j->backoff, j->description, j->tags,  j->meta,  j->source, j->stdin_path};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         free(strings[i]);
     buf_free(&j->command);

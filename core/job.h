@@ -89,8 +89,8 @@ struct job_spec {
     const char *backoff;   /* stored form of backoff.h, NULL: default */
     struct bytes ok_codes; /* exit codes that count as success, a byte each; none: just 0 */
     bool allow_failure;
-    struct bytes outputs; /* packed names promised through $QUEUECTL_OUTPUT */
-    const char *description, *tags, *meta, *matrix; /* the last three: JSON text */
+    struct bytes outputs;                  /* packed names promised through $QUEUECTL_OUTPUT */
+    const char *description, *tags, *meta; /* the last two: JSON text */
     const struct job_need *needs;
     size_t needs_len;
 };
@@ -116,7 +116,7 @@ struct job {
     int exit_code, signal; /* of the last attempt; -1: none */
     char *error;           /* last_error */
     struct buf command, env, ok_codes, outputs, stdin_text;
-    char *cwd, *stdin_path, *backoff, *description, *tags, *meta, *matrix;
+    char *cwd, *stdin_path, *backoff, *description, *tags, *meta;
     char *source; /* hash of the jobs file it comes from */
 };
 void job_free(struct job *j);

@@ -144,18 +144,6 @@ static int l_child_wait(lua_State *L) {
     return 2;
 }
 
-/* core.interrupt(number): end this process by the signal, as one that was not caught would */
-static int l_interrupt(lua_State *L) {
-    int signo = (int)luaL_checkinteger(L, 1);
-    sigset_t set;
-    signal(signo, SIG_DFL);
-    raise(signo);
-    sigemptyset(&set);
-    sigaddset(&set, signo);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    return 0;
-}
-
 void script_add_process(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"poll", l_child_poll},
@@ -166,7 +154,6 @@ void script_add_process(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"start", l_start},
         {"catch_signals", l_catch_signals},
-        {"interrupt", l_interrupt},
         {NULL, NULL},
     };
     luaL_newmetatable(L, CHILD); // core meta

@@ -102,7 +102,6 @@ static void read_spec(lua_State *L, struct job_spec *j, size_t n_specs) {
         .description = script_string(L, -1, "description"),
         .tags = script_string(L, -1, "tags"),
         .meta = script_string(L, -1, "meta"),
-        .matrix = script_string(L, -1, "matrix"),
     };
     if (!j->queue)
         j->queue = "default";
@@ -296,7 +295,6 @@ void script_push_job(lua_State *L, const struct job *j) {
     set_string(L, "description", j->description);
     set_string(L, "tags", j->tags);
     set_string(L, "meta", j->meta);
-    set_string(L, "matrix", j->matrix);
     set_list(L, "env", &j->env);
     set_list(L, "outputs", &j->outputs);
     if (j->kind == JOB_ARGV) {

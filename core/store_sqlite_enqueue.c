@@ -26,8 +26,8 @@ static int64_t fingerprint(const struct job_spec *j) {
     const struct bytes blobs[] = {j->command, j->env, j->ok_codes, j->outputs, j->stdin_text};
     for (size_t i = 0; i < ARRAY_LEN(blobs); i++)
         h = mix(h, blobs[i].data, blobs[i].len);
-    const char *texts[] = {j->name,       j->queue,       j->group, j->cwd,  j->backoff,
-                           j->stdin_path, j->description, j->tags,  j->meta, j->matrix};
+    const char *texts[] = {j->name,       j->queue,       j->group, j->cwd, j->backoff,
+                           j->stdin_path, j->description, j->tags,  j->meta};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         h = mix_text(h, texts[i]);
     return (int64_t)h;
@@ -131,13 +131,13 @@ static int insert_spec(struct sqlite_store *s, const struct job_spec *j,
     int rc = q_run(s, err,
                    "INSERT INTO spec(seq, fingerprint, name, kind, command, env, cwd, stdin,"
                    " stdin_path, retries, timeout_ms, kill_after_ms, backoff, ok_codes,"
-                   " allow_failure, outputs, description, tags, meta, matrix)"
-                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                   "iitibbtbtiiitbibtttt", seq, fingerprint(j), j->name, (int64_t)j->kind,
+                   " allow_failure, outputs, description, tags, meta)"
+                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                   "iitibbtbtiiitbibttt", seq, fingerprint(j), j->name, (int64_t)j->kind,
                    (struct bytes){command.data, command.len}, (struct bytes){env.data, env.len},
                    j->cwd, j->stdin_text, j->stdin_path, (int64_t)j->retries, j->timeout_ms,
                    j->kill_after_ms, j->backoff, j->ok_codes, (int64_t)j->allow_failure, j->outputs,
-                   j->description, j->tags, j->meta, j->matrix);
+                   j->description, j->tags, j->meta);
     buf_free(&command);
     buf_free(&env);
     return rc < 0 ? -1 : 0;

@@ -14,7 +14,7 @@ static struct sqlite_store *self(struct store *base) {
     " j.deaths, j.waits, j.cancel, j.run_at, j.created_at, j.updated_at, j.started_at,"            \
     " j.finished_at, j.delay_ms, j.worker, j.exit_code, j.signal, j.error, p.name, p.kind,"        \
     " p.command, p.env, p.cwd, p.stdin, p.stdin_path, p.retries, p.timeout_ms, p.kill_after_ms,"   \
-    " p.backoff, p.ok_codes, p.allow_failure, p.outputs, p.description, p.tags, p.meta, p.matrix," \
+    " p.backoff, p.ok_codes, p.allow_failure, p.outputs, p.description, p.tags, p.meta,"           \
     " (SELECT source FROM run WHERE run.id = j.run)"
 #define JOB_FROM " FROM job j JOIN spec p USING(seq) "
 
@@ -64,8 +64,7 @@ static void read_spec_row(sqlite3_stmt *st, struct job *j) {
     j->description = col_text(st, 37);
     j->tags = col_text(st, 38);
     j->meta = col_text(st, 39);
-    j->matrix = col_text(st, 40);
-    j->source = col_text(st, 41);
+    j->source = col_text(st, 40);
 }
 
 static void read_job(sqlite3_stmt *st, struct job *out) {

@@ -19,20 +19,6 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...) {
     return -1;
 }
 
-int err_context(struct err *err, const char *fmt, ...) {
-    if (!err)
-        return -1;
-    char head[256];
-    char tail[sizeof(err->text)];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(head, sizeof(head), fmt, ap);
-    va_end(ap);
-    memcpy(tail, err->text, sizeof(tail));
-    snprintf(err->text, sizeof(err->text), "%s: %.700s", head, tail);
-    return -1;
-}
-
 static void *checked(void *p) {
     if (p)
         return p;

@@ -35,9 +35,6 @@ struct err {
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Put "context: " in front of what err says; returns -1. */
-int err_context(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 /* Allocation: never returns NULL, aborts instead (a crash is safe: claims are recovered). */
 void *xmalloc(size_t size);
 void *xcalloc(size_t n, size_t size);

@@ -16,8 +16,10 @@ struct worker_options {
     int report_fd;
 };
 
-/* Two events of each slot fit into the guardian's socket unread, so neither side can block the
- * other. */
+/* Worker and guardian must not block each other: what the guardian has to say of all jobs in its
+ * care (started, exited) fits unread into a socket of 425,984 bytes, the most an unprivileged
+ * process gets: 554 events of 768 bytes each in the kernel, and 2 * 256 are possible (GUARD_GONE
+ * answers a request). Jobs taken ahead come with at most AHEAD_SLOTS slots. */
 enum { WORKER_SLOTS_MAX = 256 };
 
 /* Work until told to stop. 0, or -1 with err. SIGINT and SIGTERM: once finishes what runs and takes

@@ -32,7 +32,7 @@ describe("the binding of the specs to the C core", function()
                         priority = -5, timeout_ms = 12345, kill_after_ms = 77, delay_ms = 60000,
                         backoff = "fixed none 1000 2 300000", ok_codes = "\0\7\255",
                         allow_failure = true, outputs = "=o\0", stdin_text = "in\0\1\255",
-                        description = "words", tags = "[\"x\"]", meta = "{}", matrix = "{\"a\":1}" }
+                        description = "words", tags = "[\"x\"]", meta = "{}" }
         local before = store.wall_ms()
         local e = s:enqueue { id = "an-id", name = "a name", queue = "q", group = "g",
                               cwd = "/tmp", argv = { "a", "b c" },
@@ -40,8 +40,7 @@ describe("the binding of the specs to the C core", function()
                               timeout_ms = 12345, kill_after_ms = 77, delay_ms = 60000,
                               backoff = given.backoff, ok_codes = given.ok_codes,
                               allow_failure = true, outputs = { "o" }, stdin = given.stdin_text,
-                              description = "words", tags = given.tags, meta = "{}",
-                              matrix = given.matrix }
+                              description = "words", tags = given.tags, meta = "{}" }
         local job = s:get(e.seq)
         for name, value in pairs(given) do assert.same({ name, value }, { name, job[name] }) end
         assert.same({ "pending", 0, 0, 0, 0, 0, -1, -1 },

@@ -127,7 +127,7 @@ describe("store/enqueue (" .. backend.name .. ")", function()
                        stdin = "i", stdin_path = "/p", priority = 1, retries = 1, timeout_ms = 1,
                        kill_after_ms = 1, delay_ms = 1, backoff = "fixed none 1 2 3",
                        ok_codes = "\1", description = "d", tags = "[]", meta = "{}",
-                       matrix = "{}", env = { "A=1" }, outputs = { "o" } }
+                       env = { "A=1" }, outputs = { "o" } }
         s:enqueue(base)
         local others = { allow_failure = true, kind = "lua", env = { "A=2" }, outputs = {} }
         for key, value in pairs(base) do

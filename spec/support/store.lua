@@ -101,7 +101,7 @@ function store.pack(entries)
 end
 
 local TEXTS = { "id", "name", "group", "cwd", "stdin_path", "backoff", "description", "tags",
-                "meta", "matrix" }
+                "meta" }
 local NUMBERS = { priority = 0, retries = 3, timeout_ms = 0, kill_after_ms = 10000, delay_ms = 0 }
 
 local function set_needs(c, spec, keep)

@@ -32,7 +32,7 @@ struct job_spec {
     struct bytes command; struct bytes env; const char *cwd; struct bytes stdin_text;
     const char *stdin_path; int32_t priority, retries; int64_t timeout_ms; int64_t kill_after_ms;
     int64_t delay_ms; const char *backoff; struct bytes ok_codes; bool allow_failure;
-    struct bytes outputs; const char *description, *tags, *meta, *matrix;
+    struct bytes outputs; const char *description, *tags, *meta;
     const struct job_need *needs; size_t needs_len;
 };
 struct job {
@@ -42,7 +42,7 @@ struct job {
     int64_t run_at, created_at, updated_at, started_at, finished_at;
     int64_t timeout_ms, kill_after_ms, delay_ms; int64_t worker; int exit_code, signal;
     char *error; struct buf command, env, ok_codes, outputs, stdin_text;
-    char *cwd, *stdin_path, *backoff, *description, *tags, *meta, *matrix; char *source;
+    char *cwd, *stdin_path, *backoff, *description, *tags, *meta; char *source;
 };
 struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;
@@ -170,7 +170,6 @@ struct decision decide(const struct job *j, const struct outcome *o, int64_t sno
                        double random);
 
 int err_set(struct err *err, enum err_code code, const char *fmt, ...);
-int err_context(struct err *err, const char *fmt, ...);
 void buf_add(struct buf *b, const void *p, size_t len);
 void buf_str(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...);

@@ -3,19 +3,20 @@ local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local job_view = require "queuectl.view.job"
 local json = require "queuectl.json"
+local states = require "queuectl.states"
 local suggest = require "queuectl.suggest"
 local text = require "queuectl.view.text"
 
-local STATES = { "pending", "processing", "completed", "failed", "dead", "waiting", "held",
-    "cancelled", "skipped", "all" }
+local WANTED = { "all" }
+for i, state in ipairs(states.ALL) do table.insert(WANTED, i, state) end
 local FIRST = 50
 
 local function wanted_state(word)
-    for _, state in ipairs(STATES) do
+    for _, state in ipairs(WANTED) do
         if state == word then return state ~= "all" and state or nil end
     end
     return nil, ("--state '%s': must be one of %s%s"):format(word:sub(1, 40),
-        table.concat(STATES, ", "), suggest.hint(word, STATES))
+        table.concat(WANTED, ", "), suggest.hint(word, WANTED))
 end
 
 -- Calls fn for each job, page by page; stops when fn returns false.

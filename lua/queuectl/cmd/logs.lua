@@ -1,9 +1,8 @@
 local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local output = require "queuectl.output"
+local states = require "queuectl.states"
 local text = require "queuectl.view.text"
-
-local FINAL = { completed = true, dead = true, cancelled = true, skipped = true }
 
 local function wanted_stream(args)
     if args.stdout and args.stderr then return nil end
@@ -65,7 +64,7 @@ local function follow(ctx, store, id, show)
             { from = at, total = attempt.output_total, fn = show, gap = gap })
         if not at then return nil, message, code end
         ctx:flush()
-        if ctx.output_failed or FINAL[job.state] then return true end
+        if ctx.output_failed or states.is_final(job.state) then return true end
         store:watch(1)
     end
 end

@@ -8,15 +8,12 @@ local run_file = require "queuectl.run_file"
 local spec = require "queuectl.spec"
 local summary = require "queuectl.view.summary"
 
-local SLOTS_MAX = 256 -- WORKER_SLOTS_MAX of core/worker.h
 -- A worker process that was killed is replaced, but not for ever.
 local WORKERS_MAX = 100
 
 local function slots_of(value)
     if not value then return core.cpus() end
-    local n = value:find("^%d+$") and tonumber(value)
-    if n and n >= 1 and n <= SLOTS_MAX then return n end
-    return nil, ("-j '%s': must be a whole number from 1 to %d"):format(value:sub(1, 40), SLOTS_MAX)
+    return require("queuectl.slots").parse("-j", value)
 end
 
 -- ---- which run: a new one, or the one to go on with ----
@@ -86,7 +83,7 @@ local function work(ctx, path, run, slots, view)
         end
         if interrupts.count > 0 then return interrupts end
         ctx:note(("the worker process was killed by signal %d; another takes over"):format(signal))
-        view.state.running, view.state.busy = {}, 0
+        view.state.running = {}
     end
     return nil, ("%d worker processes in a row were killed; given up"):format(WORKERS_MAX)
 end

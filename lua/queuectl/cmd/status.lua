@@ -1,9 +1,7 @@
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
 local show = require "queuectl.cmd.show"
-
-local STATES = { "pending", "processing", "completed", "failed", "dead", "waiting", "held",
-    "cancelled", "skipped" }
+local states = require "queuectl.states"
 
 local function live(workers)
     local alive, slots = {}, 0
@@ -18,7 +16,7 @@ end
 
 local function as_json(counts, alive, slots)
     local jobs, workers = {}, {}
-    for i, state in ipairs(STATES) do jobs[i] = { state, counts[state] } end
+    for i, state in ipairs(states.ALL) do jobs[i] = { state, counts[state] } end
     for i, worker in ipairs(alive) do
         workers[i] = json.object { { "name", worker.name }, { "pid", worker.pid },
             { "slots", worker.slots }, { "busy", worker.busy } }
@@ -28,7 +26,7 @@ local function as_json(counts, alive, slots)
 end
 
 local function as_text(ctx, counts, alive)
-    for _, state in ipairs(STATES) do
+    for _, state in ipairs(states.ALL) do
         local line = ("%-10s %12s"):format(state, format.count(counts[state]))
         local alarming = state == "dead" and counts.dead > 0
         ctx:print((alarming and ctx:style("red", line) or line) .. "\n")

@@ -2,8 +2,7 @@ local core = require "queuectl.core"
 local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
-
-local FINAL = { completed = true, dead = true, cancelled = true, skipped = true }
+local states = require "queuectl.states"
 
 local function limit_of(value)
     if not value then return nil end
@@ -17,7 +16,7 @@ local function check(store, open, done)
     for i = #open, 1, -1 do
         local job, message, code = store:get(open[i])
         if not job then return nil, message, code end
-        if FINAL[job.state] then
+        if states.is_final(job.state) then
             done[job.id] = job
             table.remove(open, i)
         end

@@ -2,16 +2,8 @@ local core = require "queuectl.core"
 local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
+local slots = require "queuectl.slots"
 local text = require "queuectl.view.text"
-
-local SLOTS_MAX = 256 -- WORKER_SLOTS_MAX of core/worker.h
-
-local function slots(value)
-    local n = value:find("^%d+$") and tonumber(value)
-    if n and n >= 1 and n <= SLOTS_MAX then return n end
-    return nil, ("--count %s: must be a whole number from 1 to %d"):format(value:sub(1, 40),
-        SLOTS_MAX)
-end
 
 local function event_format(ctx, args)
     if args.events then return "json" end
@@ -33,7 +25,7 @@ local start = {
     examples = { { "queuectl worker start --count 4 --until-empty", "do all there is, then leave" },
     },
     run = function(ctx, args)
-        local count, message = slots(args.count)
+        local count, message = slots.parse("--count", args.count)
         if not count then return nil, message, context.USAGE end
         if args.name and not args.name:find("^[%w_][%w_.-]*$") then
             return nil, ("--name '%s': letters, digits, _ . - only"):format(args.name:sub(1, 60)),

@@ -19,7 +19,7 @@ local State = {}
 State.__index = State
 
 local function new_state(total, left)
-    return setmetatable({ total = total, left = left, running = {}, busy = 0, completed = 0,
+    return setmetatable({ total = total, left = left, running = {}, completed = 0,
         failed = 0, retries = 0, started_at = core.monotonic() }, State)
 end
 
@@ -29,13 +29,11 @@ local ENDS = { completed = true, failed = true, dead = true, cancelled = true, s
 function State:apply(event)
     if event.left then self.left = event.left end
     if event.event == "picked" then
-        if not self.running[event.seq] then self.busy = self.busy + 1 end
         self.running[event.seq] = { label = event.name or event.job, since = core.monotonic() }
     elseif event.event == "progress" then
         local job = self.running[event.seq]
         if job then job.fraction, job.text = event.fraction, event.text end
     elseif event.job and ENDS[event.event] then
-        if self.running[event.seq] then self.busy = self.busy - 1 end
         self.running[event.seq] = nil
     end
     if event.event == "completed" then self.completed = self.completed + 1 end
