@@ -48,6 +48,8 @@ int main(int argc, char **argv) {
         return guardian_main((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
     if (argc == 2 && strcmp(argv[1], "--lua-job") == 0)
         return script_job_main();
+    if (argc == 2 && strcmp(argv[1], "--lua-warm") == 0)
+        return script_warm_main();
     fill_standard_fds();
     int rc = script_cli(argc, argv, &cli, &err);
     if (rc == 0 && cli.work)

@@ -22,10 +22,22 @@ local function wrap(host)
     return wrapped
 end
 
---- facts: name, path, text, deadline (wall ms as text, "0": none), as core/script_job.c reads them.
-function main.start(host, facts)
+--- The program: the text of a jobs file, evaluated once for all its jobs.
+function main.load(text, path)
+    return { text = text, path = path }
+end
+
+local function read_facts(packed)
+    local facts = {}
+    for key, value in packed:gmatch("=([%w_]+)=([^%z]*)%z") do facts[key] = value end
+    return facts
+end
+
+--- packed: the facts of the attempt, as core/worker_program.c writes them.
+function main.start(host, program, packed)
+    local facts = read_facts(packed)
     local deadline = tonumber(facts.deadline)
-    lua_job.run(wrap(host), facts.text, facts.path, facts.name, {
+    lua_job.run(wrap(host), program.text, program.path, facts.name, {
         attempt = tonumber(os.getenv("QUEUECTL_ATTEMPT")),
         deadline = deadline and deadline > 0 and deadline / 1000 or nil,
         job = { id = os.getenv("QUEUECTL_JOB_ID") },
