@@ -28,5 +28,11 @@ int script_fail(lua_State *L, const struct err *err);
 void script_add_store(lua_State *L);
 void script_add_system(lua_State *L);
 void script_add_process(lua_State *L);
+void script_add_watch(lua_State *L);
+
+/* Where signals come from once core.catch_signals() was called, -1 before; and the next one, 0:
+ * none. */
+int script_signal_fd(void);
+int script_read_signal(void);
 
 #endif
