@@ -14,7 +14,7 @@ end
 local KEYS = {
     -- unknown keys
     { 'run = "x", retires = 1', ": unknown key 'retires' (did you mean 'retries'?)" },
-    { 'run = "x", when = true', ": unknown key 'when'" },
+    { 'run = "x", when = true', ": when: must be a function, not true" },
     { 'run = "x", command = "y"', ": unknown key 'command' (did you mean 'run'?)" },
     { 'command = "y"', ": run is missing\n"
         .. "jobs.lua:1: job 'a': unknown key 'command' (did you mean 'run'?)" },
