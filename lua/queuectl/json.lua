@@ -93,11 +93,18 @@ function json.encode(value)
     return table.concat(out)
 end
 
---- The value, or nil and a message.
-function json.decode(text)
-    local decoder = require("cjson").new()
+local decoder
+
+local function new_decoder()
+    decoder = require("cjson").new()
     decoder.decode_invalid_numbers(false)
     decoder.decode_max_depth(32)
+    return decoder
+end
+
+--- The value, or nil and a message.
+function json.decode(text)
+    decoder = decoder or new_decoder()
     local ok, value = pcall(decoder.decode, text)
     if not ok then return nil, (tostring(value):gsub("^.-:%d+: ", "")) end
     return value

@@ -83,7 +83,7 @@ local function work(ctx, path, run, slots, view)
         end
         if interrupts.count > 0 then return interrupts end
         ctx:note(("the worker process was killed by signal %d; another takes over"):format(signal))
-        view.state.running = {}
+        view:worker_lost()
     end
     return nil, ("%d worker processes in a row were killed; given up"):format(WORKERS_MAX)
 end
@@ -101,11 +101,11 @@ local function announce(ctx, run, slots)
     ctx:flush()
 end
 
-local function result(ctx, store, id, interrupts, seconds)
+local function result(ctx, store, id, interrupts, opts)
     local run, message, code = store:run(id)
     if not run then return nil, message or "the run is gone", code end
     local ok
-    ok, message, code = summary.print(ctx, store, run, seconds)
+    ok, message, code = summary.print(ctx, store, run, opts)
     if not ok then return nil, message, code end
     if run.left > 0 and interrupts.count > 0 then return 128 + interrupts.last end
     return (run.failed > 0 or run.left > 0) and context.FAILED or 0
@@ -145,11 +145,13 @@ return {
         if not run then return nil, message, code end
         announce(ctx, run, slots)
         local started = core.monotonic()
-        local view = progress.new(ctx, run.jobs, run.left)
+        local view = progress.new(ctx, { total = run.jobs, left = run.left,
+            jobs = plan.jobs, slots = slots })
         local interrupts
         interrupts, message, code = work(ctx, assert(ctx:store_path()), run, slots, view)
         view:close()
         if not interrupts then return nil, message, code end
-        return result(ctx, store, run.id, interrupts, core.monotonic() - started)
+        return result(ctx, store, run.id, interrupts,
+            { seconds = core.monotonic() - started, plan = plan })
     end,
 }
