@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -170,6 +171,20 @@ int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why) {
     why->stage = SPAWN_OK;
     *pid = p;
     return 0;
+}
+
+void spawn_replace(const struct spawn *s) {
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    char **script = script_argv(s->argv);
+    if (s->file)
+        exec_file(s->file, s->argv, script, s->env);
+    else
+        exec_search(s->argv, script, s->env);
+    int error = errno;
+    if (s->fallback)
+        execve("/bin/sh", s->fallback, s->env);
+    dprintf(STDERR_FILENO, "could not start: %s: %s\n", s->argv[0], strerror(error));
+    _exit(error == ENOENT ? 127 : 126);
 }
 
 int spawn_wait(pid_t pid, bool block, struct spawn_end *end) {

@@ -31,6 +31,10 @@ struct spawn_failure {
 /* 0 with *pid, or -1 with *why: no process is left behind. */
 int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why);
 
+/* Become the program: file, argv, fallback and env count; descriptors above 2 are closed. Where
+ * that fails it says so on standard error and ends this process with 127 (there is none) or 126. */
+_Noreturn void spawn_replace(const struct spawn *s);
+
 struct spawn_end {
     int exit_code, signal; /* -1: not that way */
 };
