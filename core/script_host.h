@@ -1,11 +1,12 @@
-/* The module queuectl.host: what the process of a Lua job tells its worker, and what it may do. */
+/* What a Lua job does through C: messages to the worker, programs, files. */
 #ifndef QUEUECTL_SCRIPT_HOST_H
 #define QUEUECTL_SCRIPT_HOST_H
 
 #include <lua.h>
 
-enum { HOST_CHANNEL_FD = 3 }; /* to the worker (worker_channel.c) */
+enum { CHANNEL_FD = 3 }; /* to the worker (worker_channel.c) */
 
+/* The opener of the module queuectl.host. */
 int script_open_host(lua_State *L);
 
 #endif

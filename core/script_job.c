@@ -54,7 +54,7 @@ static int load(lua_State *L, int fd, struct err *err) {
 /* main.start(host, program, facts), with the program on top of the stack. */
 static int start(lua_State *L, struct err *err) {
     struct buf facts = {0};
-    fcntl(HOST_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     fcntl(FACTS_FD, F_SETFD, FD_CLOEXEC);
     setvbuf(stdout, NULL, _IOLBF, 0);
     int rc = script_require(L, MAIN, err); // program main

@@ -109,28 +109,6 @@ static int l_hash(lua_State *L) {
     return 1;
 }
 
-static int l_free_buf(lua_State *L) {
-    buf_free(lua_touserdata(L, 1));
-    return 0;
-}
-
-/* core.json_string(bytes) -> the JSON string, quotes included; bad UTF-8 becomes U+FFFD */
-static int l_json_string(lua_State *L) {
-    size_t len;
-    const char *p = luaL_checklstring(L, 1, &len);
-    struct buf *b = lua_newuserdata(L, sizeof(*b)); // b
-    *b = (struct buf){0};
-    if (luaL_newmetatable(L, "queuectl.buf")) { // b meta
-        lua_pushcfunction(L, l_free_buf);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2); // b
-    buf_json(b, p, len);
-    lua_pushlstring(L, b->data, b->len);
-    buf_free(b);
-    return 1;
-}
-
 static int l_is_job_id(lua_State *L) {
     size_t len;
     const char *id = luaL_checklstring(L, 1, &len);
@@ -195,7 +173,6 @@ void script_add_system(lua_State *L) {
         {"cwd", l_cwd},
         {"make_dirs", l_make_dirs},
         {"hash", l_hash},
-        {"json_string", l_json_string},
         {"is_job_id", l_is_job_id},
         {"stat", l_stat},
         {"write", l_write},

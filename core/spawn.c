@@ -210,6 +210,20 @@ int spawn_enter(const struct spawn *s, struct spawn_failure *why) {
     return rc;
 }
 
+void spawn_replace(const struct spawn *s) {
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    char **script = script_argv(s->argv);
+    if (s->file)
+        exec_file(s->file, s->argv, script, s->env);
+    else
+        exec_search(s->argv, script, s->env);
+    int error = errno;
+    if (s->fallback)
+        execve("/bin/sh", s->fallback, s->env);
+    dprintf(STDERR_FILENO, "could not start: %s: %s\n", s->argv[0], strerror(error));
+    _exit(error == ENOENT ? 127 : 126);
+}
+
 int spawn_wait(pid_t pid, bool block, struct spawn_end *end) {
     int status = 0;
     pid_t got;

@@ -40,6 +40,9 @@ _Noreturn void spawn_leave(int exit_code);
  * `argv` and `env` do not count; descriptors beyond fds_len stay as they are, the given ones are
  * closed. 0, or -1 with *why. */
 int spawn_enter(const struct spawn *s, struct spawn_failure *why);
+/* Become the program: file, argv, fallback and env count; descriptors above 2 are closed. Where
+ * that fails it says so on standard error and ends this process with 127 (there is none) or 126. */
+_Noreturn void spawn_replace(const struct spawn *s);
 
 struct spawn_end {
     int exit_code, signal; /* -1: not that way */

@@ -16,32 +16,64 @@ local function wrap(host)
     local wrapped = {}
     for name, fn in pairs(host) do wrapped[name] = fn end
     function wrapped.exec(argv, opts)
-        return host.exec(argv, { cwd = opts.cwd, env = env_map(opts.env), stdin = opts.stdin,
-            timeout_ms = opts.timeout_ms })
+        local given = {}
+        for key, value in pairs(opts) do given[key] = value end
+        given.env = env_map(opts.env)
+        return host.exec(argv, given)
     end
     return wrapped
 end
 
---- The program: the text of a jobs file, evaluated once for all its jobs.
-function main.load(text, path)
-    return { text = text, path = path }
-end
+-- What an entry KEY=VALUE does to the facts; keys that are not here are kept as text.
+local READERS = {
+    arg = function(facts, value) table.insert(facts.argv, value) end,
+    need = function(facts, value)
+        table.insert(facts.needs, { name = value, outputs = {} })
+    end,
+    state = function(facts, value) facts.needs[#facts.needs].state = value end,
+    error = function(facts, value) facts.needs[#facts.needs].error = value end,
+    output = function(facts, value)
+        local key, text = value:match("^([^=]*)=(.*)$")
+        facts.needs[#facts.needs].outputs[key] = text
+    end,
+    when = function(facts, value) facts.when = value == "1" end,
+    deadline = function(facts, value)
+        local ms = tonumber(value)
+        facts.deadline = ms and ms > 0 and ms / 1000 or nil
+    end,
+    memory = function(facts, value)
+        local bytes = tonumber(value)
+        facts.memory = bytes and bytes > 0 and bytes or nil
+    end,
+}
 
-local function read_facts(packed)
-    local facts = {}
-    for key, value in packed:gmatch("=([%w_]+)=([^%z]*)%z") do facts[key] = value end
+--- The facts of a job from their packed list: entries "=KEY=VALUE", each closed by a NUL. An `arg`
+-- adds to argv; state, error and output belong to the need before them.
+function main.read_facts(packed)
+    local facts = { kind = "lua", argv = {}, needs = {} }
+    for key, value in packed:gmatch("=([^=%z]*)=([^%z]*)%z") do
+        local read = READERS[key]
+        if read then read(facts, value) else facts[key] = value end
+    end
+    facts.attempt = tonumber(os.getenv("QUEUECTL_ATTEMPT"))
+    facts.job = { id = os.getenv("QUEUECTL_JOB_ID") }
     return facts
 end
 
---- packed: the facts of the attempt, as core/worker_program.c writes them.
+--- Evaluates a program once, for any number of jobs of it.
+main.load = lua_job.load
+
+-- The facts as a table with the text of a bare jobs file in it.
+local function start_from_text(host, given)
+    local packed = ("=name=%s\0=deadline=%s\0=path=%s\0"):format(given.name, given.deadline,
+        given.path)
+    main.start(host, main.load(given.text, given.path), packed)
+end
+
+--- Runs the job that the packed facts speak of.
 function main.start(host, program, packed)
-    local facts = read_facts(packed)
-    local deadline = tonumber(facts.deadline)
-    lua_job.run(wrap(host), program.text, program.path, facts.name, {
-        attempt = tonumber(os.getenv("QUEUECTL_ATTEMPT")),
-        deadline = deadline and deadline > 0 and deadline / 1000 or nil,
-        job = { id = os.getenv("QUEUECTL_JOB_ID") },
-    })
+    if not packed then return start_from_text(host, program) end
+    lua_job.run(wrap(host), program, main.read_facts(packed))
 end
 
 return main

@@ -5,18 +5,41 @@ local lua_job = require "queuectl.lua_job"
 local HOW = 'return nothing or a table of outputs for success, '
     .. 'ctx.fail("...") or error("...") for failure'
 
+-- A program that a fake host's exec starts: `result` at its end, the chunks of `prints` before.
+local function fake_program(result, prints)
+    local program, at = { stopped = false }, 0
+    function program.next()
+        at = at + 1
+        if prints and prints[at] then return prints[at][1], prints[at][2] end
+    end
+    function program.result()
+        local copy = {}
+        for key, value in pairs(result) do copy[key] = value end
+        return copy
+    end
+    function program.stop() program.stopped = true end
+    return program
+end
+
 -- A host that writes down what it is told. `result` answers every exec.
 local function fake_host(result, refusal)
-    local host = { told = {}, outputs = {} }
+    local host = { told = {}, outputs = {}, added = {} }
     local function note(name)
         return function(...) table.insert(host.told, { name, ... }) end
     end
-    host.progress, host.log = note "progress", note "log"
+    host.progress, host.log, host.write = note "progress", note "log", note "write"
+    host.execute = note "execute"
     function host.output(key, text) host.outputs[key] = text end
     function host.exec(argv, options)
         host.argv, host.options = argv, options
-        return result, refusal
+        if not result then return nil, refusal end
+        host.program = fake_program(result, host.prints)
+        return host.program
     end
+    function host.enqueue(message) table.insert(host.added, message) end
+    function host.cwd() return "/srv" end
+    function host.cancelled() return host.told_to_stop == true end
+    host.fs = {}
     function host.finish(kind, value, class)
         assert(not host.kind, "finished twice")
         host.kind, host.value, host.class = kind, value, class
@@ -27,16 +50,19 @@ end
 -- Runs the job `name` of a whole file.
 local function run_file(source, name, info, host)
     host = host or fake_host()
-    info = info or {}
-    info.display = info.display or "jobs.lua"
-    assert.equal(lua_job.run(host, source, "/srv/jobs.lua", name, info), host.kind)
+    local facts = { kind = "lua", path = "/srv/jobs.lua", display = "jobs.lua", name = name }
+    for key, value in pairs(info or {}) do facts[key] = value end
+    local program = lua_job.load(source, facts.path, facts.display)
+    assert.equal(lua_job.run(host, program, facts), host.kind)
     return host
 end
 
 -- Runs a job whose function has this body, written on line 2.
-local function run(body, host, keys)
+local function run(body, host, keys, info)
     local source = ('job "a" { %s run = function(job, ctx)\n%s\nend }'):format(keys or "", body)
-    return run_file(source, "a", { attempt = 2, deadline = 99 }, host)
+    local facts = { attempt = 2, deadline = 99 }
+    for key, value in pairs(info or {}) do facts[key] = value end
+    return run_file(source, "a", facts, host)
 end
 
 local function first_line(host)
@@ -78,7 +104,7 @@ describe("a Lua job", function()
         { "return { a = 'x\\0y' }", "returned table: 'a' contains a NUL byte" },
         { "return { a = ('x'):rep(65537) }",
             "returned table: 'a' is 65537 bytes long; the limit is 65536" },
-        { "return ctx", "returned table: 'exec' must be a string, number or boolean, "
+        { "return ctx", "returned table: 'cancel' must be a string, number or boolean, "
             .. "not a function" },
     }
     for _, case in ipairs(refused) do
@@ -219,7 +245,7 @@ describe("ctx", function()
         { "ctx.snooze(0)", "ctx.snooze: must be longer than 0" },
         { "ctx.snooze(1, 2)", "ctx.snooze: the reason must be a string, not 2" },
         { "ctx.exec('ls')", 'ctx.exec: takes a list such as { "ls", "-l" }; '
-            .. 'for shell text write { "sh", "-c", "..." }' },
+            .. "for shell text use ctx.sh" },
         { "ctx.exec()", "ctx.exec: must be a list, not nil" },
         { "ctx.exec {}", "ctx.exec: the list is empty" },
         { "ctx.exec { 'ls', {} }", "ctx.exec: entry 2 must be a string, not a table" },
@@ -234,7 +260,7 @@ describe("ctx", function()
             'ctx.exec: timeout: must be longer than 0; write "none" for no limit' },
         { "ctx.exec({ 'ls' }, { env = { A = {} } })",
             "ctx.exec: env: A must be a string, not a table" },
-        { "ctx.exec({ 'ls' }, { stdin = 5 })", "ctx.exec: stdin: must be a string, not 5" },
+        { "ctx.exec({ 'ls' }, { stdin = 5 })", 'ctx.exec: stdin: must be a string or { file = "path" }, not 5' },
         { "ctx.exec({ 'ls' }, { cwd = {} })", "ctx.exec: cwd: must be a string, not a table" },
     }
     for _, case in ipairs(wrong) do
@@ -261,14 +287,15 @@ describe("ctx.exec", function()
             fake_host(result { exit_code = 75, stdout = "12 rows" }))
         assert.same({ code = "75", out = "12 rows" }, host.outputs)
         assert.same({ "indexer", "--shard", "3" }, host.argv)
-        assert.same({}, host.options)
+        assert.same({ keep = 8 * 1024 * 1024 }, host.options)
     end)
 
     it("hands on its options", function()
         local host = run([[ctx.exec({ "x" }, { cwd = "/tmp", stdin = "in", timeout = "1.5s",
             env = { B = false, A = 1 } })]], fake_host(result()))
         assert.same({ cwd = "/tmp", stdin = "in", timeout_ms = 1500, env = {
-            { name = "A", value = "1" }, { name = "B", unset = true } } }, host.options)
+            { name = "A", value = "1" }, { name = "B", unset = true } },
+            keep = 8 * 1024 * 1024 }, host.options)
         assert.is_nil(run([[ctx.exec({ "x" }, { timeout = "none" })]],
             fake_host(result())).options.timeout_ms)
     end)
@@ -306,7 +333,7 @@ describe("ctx.exec", function()
         local body = 'local build = job "build" { run = "x", outputs = { "v" } }\n'
             .. 'job "a" { run = function(_, ctx)\n%s\nend }'
         local told = " is an output of another job, which has no value here; "
-            .. "give it to this job through env and read it with os.getenv"
+            .. "read it from ctx.outputs"
         local function message(exec)
             return first_line(run_file(body:format(exec), "a", nil, fake_host(result())))
         end
@@ -335,6 +362,8 @@ describe("an outcome", function()
         assert.same({ "fatal", "why" }, told "return ctx.fail('why', { retry = false })")
         assert.same({ "snooze", 30 }, told "return ctx.snooze('30s')")
         assert.same({ "snooze", 1.5, "busy" }, told "return ctx.snooze(1.5, 'busy')")
+        assert.same({ "cancel" }, told "return ctx.cancel()")
+        assert.same({ "cancel", "not needed" }, told "return ctx.cancel('not needed')")
     end)
 
     it("may be raised as well", function()
@@ -342,10 +371,11 @@ describe("an outcome", function()
     end)
 
     it("must be returned", function()
-        local hint = "ctx.fail or ctx.snooze was called, but its result was not returned: "
-            .. "write return ctx.fail(...)"
-        assert.same({ "fail", hint }, told "ctx.fail('why')")
-        assert.same({ "fail", hint }, told "ctx.snooze(5) return { a = 1 }")
+        local hint = "ctx.%s was called, but its result was not returned: write return ctx.%s(...)"
+        assert.same({ "fail", hint:format("fail", "fail") }, told "ctx.fail('why')")
+        assert.same({ "fail", hint:format("snooze", "snooze") },
+            told "ctx.snooze(5) return { a = 1 }")
+        assert.same({ "fail", hint:format("cancel", "cancel") }, told "ctx.cancel()")
     end)
 
     it("cannot be made by hand", function()
