@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +19,22 @@ enum {
     TEXT_FD = 5,
     WARM_TEXT_FD = 3,
     WARM_SOCKET_FD = 4,
-    TEXT_MAX = 64 << 20,
     MEMORY_MAX = 1 << 30, /* unless the job says otherwise */
     SAFE_FD = 64,         /* above those that a job gets */
 };
 
 static const char MAIN[] = "queuectl.lua_job_main";
 
+/* All of a memory file. Another process may have it open, too: its position stays where it is. */
 static int read_fd(int fd, struct buf *bytes, struct err *err) {
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return file_read(path, TEXT_MAX, bytes, err);
+    char part[4096];
+    ssize_t n;
+    while ((n = pread(fd, part, sizeof(part), (off_t)bytes->len)) > 0)
+        buf_add(bytes, part, (size_t)n);
+    return n < 0 ? err_set(err, ERR_FAILED, "a memory file: %s", strerror(errno)) : 0;
 }
 
-/* main.load(text, path): pushes the program. */
+/* main.load(text, path): pushes main and the program. */
 static int load(lua_State *L, int fd, struct err *err) {
     struct buf text = {0};
     size_t pos = 0;
@@ -51,23 +54,17 @@ static int load(lua_State *L, int fd, struct err *err) {
     return rc;
 }
 
-/* main.start(host, program, facts), with the program on top of the stack. */
+/* main.start(program, facts), with main and program on the stack. */
 static int start(lua_State *L, struct err *err) {
     struct buf facts = {0};
     fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     fcntl(FACTS_FD, F_SETFD, FD_CLOEXEC);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    int rc = script_require(L, MAIN, err); // program main
+    int rc = read_fd(FACTS_FD, &facts, err);
     if (rc == 0) {
-        lua_getfield(L, -1, "start");                 // program main start
-        rc = script_require(L, "queuectl.host", err); // program main start host
-    }
-    if (rc == 0)
-        rc = read_fd(FACTS_FD, &facts, err);
-    if (rc == 0) {
-        lua_pushvalue(L, -4);                                        // … host program
-        lua_pushlstring(L, facts.data ? facts.data : "", facts.len); // … host program facts
-        rc = script_call(L, 3, 0, err);
+        lua_getfield(L, -2, "start");                                // main program start
+        lua_pushvalue(L, -2);                                        // main program start program
+        lua_pushlstring(L, facts.data ? facts.data : "", facts.len); // … facts
+        rc = script_call(L, 2, 0, err);
     }
     buf_free(&facts);
     return rc;
@@ -83,8 +80,9 @@ static int run(lua_State *L) {
     return rc < 0 ? 1 : 0;
 }
 
-/* A state with the program on its stack; NULL with err. */
+/* A state with main and the program on its stack; NULL with err. */
 static lua_State *prepare(int text_fd, struct err *err) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     lua_State *L = script_new("queuectl.host", script_open_host, MEMORY_MAX);
     if (!L)
         err_set(err, ERR_FAILED, "no memory for Lua");
@@ -151,6 +149,20 @@ static void on_request(lua_State *L, struct packet *p) {
     }
 }
 
+/* Takes what is free inside the heap: the holes, large ones first, then what glibc keeps ready by
+ * size. Else each fork would put its first objects all over the heap, and every page touched is a
+ * page copied: that took half of a short job's time. */
+static void use_up_heap(void) {
+    malloc_trim(0);
+    const char *end = sbrk(0);
+    for (size_t size = 65536; size >= 24; size -= size > 1024 ? size / 2 : 16)
+        for (size_t left = mallinfo2().fordblks + 16 * size; left > size; left -= size) {
+            char *p = malloc(size);
+            if (p >= end || !p) /* no hole of that size any more */
+                break;
+        }
+}
+
 int script_warm_main(void) {
     struct err err = {0};
     static char data[GUARDIAN_PACKET_MAX];
@@ -161,6 +173,7 @@ int script_warm_main(void) {
     if (!L)
         return 1; /* the jobs are executed anew, and say what is wrong */
     lua_gc(L, LUA_GCCOLLECT, 0);
+    use_up_heap();
     while (packet_receive(WARM_SOCKET_FD, &p, true) > 0) {
         on_request(L, &p);
         packet_close_fds(&p);

@@ -190,6 +190,7 @@ pid_t spawn_sibling(void) {
     int *tid = NULL;
     unsigned long flags = CLONE_PARENT | SIGCHLD;
     fflush(NULL); /* else both would write what is buffered */
+    find_ignored();
     if (prctl(PR_GET_TID_ADDRESS, &tid) == 0 && tid)
         flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
     return (pid_t)syscall(SYS_clone, flags, NULL, NULL, tid, NULL);

@@ -178,13 +178,17 @@ local function attempt_with(code, job, ctx, state, facts)
     return call_job(code, job, ctx, state, facts)
 end
 
+--- Makes the ctx of the one job that this process, or each of its forks, will run.
+function lua_job.prepare(program, host)
+    program.ctx, program.state = context.prepare(host, program.code, program.params)
+end
+
 local function attempt(host, program, facts)
     local job, message = program:find(facts.name)
     if not job then return failed(message) end
-    local ctx, state = context.new(host, program.code, {
-        attempt = facts.attempt, deadline = facts.deadline, needs = facts.needs,
-        params = program.params,
-    })
+    if not program.ctx then lua_job.prepare(program, host) end
+    local ctx, state = program.ctx, program.state
+    context.complete(ctx, state, facts)
     local ok, results = call(program.code, attempt_with, program.code, job, ctx, state, facts)
     context.close(state)
     return ok and results[1] or failed(results)

@@ -60,20 +60,19 @@ function main.read_facts(packed)
     return facts
 end
 
---- Evaluates a program once, for any number of jobs of it.
-main.load = lua_job.load
+local host = wrap(require "queuectl.host")
 
--- The facts as a table with the text of a bare jobs file in it.
-local function start_from_text(host, given)
-    local packed = ("=name=%s\0=deadline=%s\0=path=%s\0"):format(given.name, given.deadline,
-        given.path)
-    main.start(host, main.load(given.text, given.path), packed)
+--- Evaluates a program once, for any number of jobs of it, of which this process or a fork of it
+-- runs one.
+function main.load(document, path)
+    local program = lua_job.load(document, path)
+    lua_job.prepare(program, host)
+    return program
 end
 
 --- Runs the job that the packed facts speak of.
-function main.start(host, program, packed)
-    if not packed then return start_from_text(host, program) end
-    lua_job.run(wrap(host), program, main.read_facts(packed))
+function main.start(program, facts_text)
+    lua_job.run(host, program, main.read_facts(facts_text))
 end
 
 return main

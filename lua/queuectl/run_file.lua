@@ -59,6 +59,13 @@ function run_file.read(paths)
     return files
 end
 
+--- What the runs of these files are found by: their real paths, a line each.
+function run_file.key(files)
+    local paths = {}
+    for i, file in ipairs(files) do paths[i] = file.path end
+    return table.concat(paths, "\n")
+end
+
 --- Plans files that have been read. opts: as for jobs.plan_files. Jobs without a cwd get their
 -- file's folder, so that it does not matter from where it is run or resumed.
 function run_file.plan_read(files, opts)
@@ -66,6 +73,8 @@ function run_file.plan_read(files, opts)
     for key, value in pairs(opts or {}) do given[key] = value end
     local plan, message, code = jobs.plan_files(files, given)
     if not plan then return nil, message, code or context.CONFIG end
+    plan.path, plan.paths = run_file.key(files), {}
+    for i, file in ipairs(files) do plan.paths[i] = file.path end
     return plan
 end
 

@@ -50,9 +50,9 @@ end
 -- Runs the job `name` of a whole file.
 local function run_file(source, name, info, host)
     host = host or fake_host()
-    local facts = { kind = "lua", path = "/srv/jobs.lua", display = "jobs.lua", name = name }
+    local facts = { kind = "lua", path = "jobs.lua", name = name }
     for key, value in pairs(info or {}) do facts[key] = value end
-    local program = lua_job.load(source, facts.path, facts.display)
+    local program = lua_job.load(source, facts.path)
     assert.equal(lua_job.run(host, program, facts), host.kind)
     return host
 end
@@ -457,7 +457,7 @@ describe("the file of a Lua job", function()
     it("has a short name in messages when its path is long", function()
         local long = "/srv/" .. ("dir/"):rep(40) .. "jobs.lua"
         local source = 'job "a" { run = function() error("e") end }'
-        local host = run_file(source, "a", { display = long })
+        local host = run_file(source, "a", { path = long })
         assert.equal("..." .. long:sub(-53) .. ":1: e", first_line(host))
     end)
 

@@ -103,7 +103,7 @@ local function earlier_times(ctx, path)
     local store_path = ctx:store_path()
     if not store_path or core.stat(store_path) ~= "file" then return nil end
     local store = ctx:store()
-    local runs = store and store:runs { path = path, limit = 5 } or {}
+    local runs = store and store.runs and store:runs { path = path, limit = 5 } or {}
     for _, run in ipairs(runs) do
         local times = store:run_times(run.id)
         if times and next(times) then return times end
@@ -199,7 +199,7 @@ local function finish(ctx, store, run, args, opts)
     local ok
     ok, message, code = summary.print(ctx, store, run, opts)
     if ok and args.report then
-        facts.params = opts.plan.values
+        facts.params = start.values_of(opts.plan)
         ok, message, code = require("queuectl.view.report").write(store, run, args.report, facts)
     end
     if not ok then return nil, message, code end

@@ -32,24 +32,30 @@ local function new_shell(state)
     return shell
 end
 
---- The ctx of a job, and its state: `outputs`, the set of names given so far; `last_maker`, the
--- function that made the last outcome, whether it was returned or not; `results`, the set of
--- results of ctx.exec. info: attempt, deadline (may be nil), params (a map), needs (a list as
--- given.needs takes it).
-function context.new(host, code, info)
+--- The ctx of a job, all but what is known only when it starts, and its state: `outputs`, the set
+-- of names given so far; `last_maker`, the function that made the last outcome, whether it was
+-- returned or not; `results`, the set of results of ctx.exec. `params`: values by name.
+function context.prepare(host, code, params)
     local state = { host = host, code = code, outputs = {}, added = 0, added_bytes = 0 }
     -- Weak: what programs wrote is not kept alive by this.
     state.results = setmetatable({}, { __mode = "k" })
     state.temp_dirs = {}
-    local outputs, needs = given.needs(state, info.needs or {})
     local ctx = bind.space(state, "ctx", FUNCTIONS, {
-        attempt = info.attempt, deadline = info.deadline,
-        params = given.params(state, info.params), outputs = outputs, needs = needs,
+        params = given.params(state, params),
         fs = bind.space(state, "ctx.fs", fs.functions),
         json = bind.space(state, "ctx.json", json.functions, { null = json.null }),
         sh = new_shell(state),
-    }, { "attempt", "deadline" })
+    }, { "attempt", "deadline", "needs", "outputs" })
     return ctx, state
+end
+
+--- info: attempt, deadline (may be nil), needs (a list as given.needs takes it).
+function context.complete(ctx, state, info)
+    local outputs, needs = given.needs(state, info.needs or {})
+    rawset(ctx, "attempt", info.attempt)
+    rawset(ctx, "deadline", info.deadline)
+    rawset(ctx, "outputs", outputs)
+    rawset(ctx, "needs", needs)
 end
 
 --- Once the job's functions have been called for the last time.

@@ -67,8 +67,15 @@ function start.choose(store, plan, chosen)
     return jobs
 end
 
+--- The values of the plan's parameters, by name.
+function start.values_of(plan)
+    local values = {}
+    for _, param in ipairs(plan.params) do values[param.name] = param.value end
+    return values
+end
+
 local function info_text(plan, chosen)
-    local fields = { { "files", json.list(plan.paths) }, { "params", plan.values } }
+    local fields = { { "files", json.list(plan.paths) }, { "params", start.values_of(plan) } }
     if chosen.only then fields[#fields + 1] = { "only", json.list(chosen.only) } end
     if chosen.from then fields[#fields + 1] = { "from", chosen.from } end
     return json.encode(json.object(fields))

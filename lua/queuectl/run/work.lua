@@ -43,7 +43,7 @@ function work.run(ctx, path, run, slots, view)
         end
         if interrupts.count > 0 then return interrupts end
         ctx:note(("the worker process was killed by signal %d; another takes over"):format(signal))
-        view.state.running = {}
+        view:worker_lost()
     end
     return nil, ("%d worker processes in a row were killed; given up"):format(WORKERS_MAX)
 end
