@@ -5,32 +5,16 @@ local ffi = require "ffi"
 local t = require "support"
 local cdefs = require "support.store_cdefs"
 
-ffi.cdef(cdefs.text)
-ffi.cdef(cdefs.functions)
+local values = require "support.store_values"
 
-local core = t.core()
-local C = ffi.C
-local store = { core = core, cdefs = cdefs }
+local core, C = values.core, ffi.C
+local plain, record, bytes = values.plain, values.record, values.bytes
+
+local store = { core = core, cdefs = cdefs, wall_ms = values.wall_ms, states = values.states,
+                causes = values.causes, kinds = values.kinds, ons = values.ons }
 
 store.CREATE, store.WAIT = C.STORE_CREATE, C.STORE_WAIT
 store.HEAD, store.TAIL = C.OUTPUT_HEAD, C.OUTPUT_TAIL
-
-local function names_of(array, n)
-    local names = {}
-    for i = 0, n - 1 do
-        local name = ffi.string(array[i])
-        names[i], names[name] = name, i
-    end
-    return names
-end
-
--- Number to name and name to number.
-store.states = names_of(core.job_state_names, C.JOB_STATES)
-store.causes = names_of(core.job_cause_names, C.CAUSES)
-store.kinds = names_of(core.job_kind_names, C.JOB_KINDS)
-store.ons = names_of(core.job_on_names, C.JOB_ONS)
-
-function store.wall_ms() return tonumber(core.clock_wall_ms()) end
 
 ---- failures
 
@@ -53,28 +37,6 @@ end
 
 ---- values from C
 
-local function plain(value)
-    if type(value) ~= "cdata" then return value end
-    if ffi.istype("struct buf", value) then
-        return value.data ~= nil and ffi.string(value.data, value.len) or nil
-    elseif ffi.istype("char *", value) then
-        return value ~= nil and ffi.string(value) or nil
-    end
-    return tonumber(value)
-end
-
-local NAMED = { state = store.states, cause = store.causes, kind = store.kinds }
-
--- A table of the named fields; enums as words, absent strings as nil.
-local function record(c, fields)
-    local out = {}
-    for _, name in ipairs(fields) do
-        local value = plain(c[name])
-        out[name] = NAMED[name] and NAMED[name][value] or value
-    end
-    return out
-end
-
 -- A job as a table, with the C structure (owned) as .c.
 local function as_job(raw)
     local c = ffi.gc(ffi.new("struct job", raw), core.job_free)
@@ -84,8 +46,6 @@ local function as_job(raw)
 end
 
 ---- values for C
-
-local function bytes(text) return { data = text, len = text and #text or 0 } end
 
 -- "a", { later = 1, key = "k" } …: a packed list. In env give name = "X" with later or value.
 function store.pack(entries)
@@ -101,8 +61,9 @@ function store.pack(entries)
 end
 
 local TEXTS = { "id", "name", "group", "cwd", "stdin_path", "backoff", "description", "tags",
-                "meta" }
-local NUMBERS = { priority = 0, retries = 3, timeout_ms = 0, kill_after_ms = 10000, delay_ms = 0 }
+                "meta", "limits", "source" }
+local NUMBERS = { priority = 0, retries = 3, timeout_ms = 0, kill_after_ms = 10000, delay_ms = 0,
+                  start_at = 0, max_age_ms = 0, done_as = 0 }
 
 local function set_needs(c, spec, keep)
     local needs = ffi.new("struct job_need[?]", #spec.needs)
@@ -124,13 +85,18 @@ local function fill_spec(c, spec, keep)
     if not command and kind == "shell" then command = "true" end
     local env = spec.env and store.pack(spec.env)
     local outputs = spec.outputs and store.pack(spec.outputs)
-    for _, text in ipairs { command or "", env or "", outputs or "" } do keep[#keep + 1] = text end
+    local artifacts = spec.artifacts and store.pack(spec.artifacts)
+    for _, text in ipairs { command or "", env or "", outputs or "", artifacts or "" } do
+        keep[#keep + 1] = text
+    end
     for _, name in ipairs(TEXTS) do c[name] = spec[name] end
     for name, value in pairs(NUMBERS) do c[name] = spec[name] or value end
     c.queue, c.kind = spec.queue or "default", store.kinds[kind]
     c.command, c.env, c.outputs = bytes(command), bytes(env), bytes(outputs)
     c.stdin_text, c.ok_codes = bytes(spec.stdin), bytes(spec.ok_codes)
-    c.allow_failure = spec.allow_failure or false
+    c.artifacts = bytes(artifacts)
+    c.allow_failure, c.when = spec.allow_failure or false, spec.when or false
+    c.fail_fast = spec.fail_fast or false
     if spec.needs then set_needs(c, spec, keep) end
 end
 
@@ -259,7 +225,7 @@ end
 store.outcome = outcome
 
 -- opts: cause, exit_code, error … of the outcome; state, delay_ms, keep_try of the decision, which
--- without a state is the built-in one (snooze_ms, random). 1 done, 0 stale.
+-- without a state is the built-in one (snooze_ms, random). 1 done, 0 stale; and what became of it.
 function Store:finish(job, opts)
     opts = opts or {}
     local o = outcome(opts)
@@ -269,9 +235,11 @@ function Store:finish(job, opts)
                                          delay_ms = opts.delay_ms or 0,
                                          keep_try = opts.keep_try or false })
     else
-        d = core.decide(job.c, o, opts.snooze_ms or 0, opts.random or 0)
+        d = ffi.new("struct decision[1]", core.decide(job.c, o, opts.snooze_ms or 0,
+                                                      opts.random or 0))[0]
     end
-    return self:write("finish", job.c, o, d, self.err)
+    local rc = self:write("finish", job.c, o, d, self.err)
+    return rc, store.states[tonumber(d.state)]
 end
 
 -- Claims the next job, which must be the one of `seq` if given, and finishes it.
@@ -308,15 +276,14 @@ end
 function Store:list(q)
     local limit = q.limit or 200
     local query = ffi.new("struct list_query", { state = q.state and store.states[q.state] or -1,
-                                                 run = q.run or 0, after = q.after or 0,
-                                                 limit = limit })
+                                                 run = q.run or 0, limit = limit })
+    if q.after then query.after = q.after end
     local out, n = ffi.new("struct job[?]", limit), ffi.new("size_t[1]")
-    local next_page = ffi.new("int64_t[1]")
+    local next_page = ffi.new("struct list_cursor")
     self:read("list", query, out, n, next_page, self.err)
     local jobs = {}
     for i = 1, tonumber(n[0]) do jobs[i] = as_job(out[i - 1]) end
-    local cursor = tonumber(next_page[0])
-    return jobs, cursor ~= 0 and cursor or nil
+    return jobs, next_page.part ~= 0 and next_page or nil
 end
 
 -- The seqs of all pages; between(page) runs between them.
@@ -388,101 +355,44 @@ function Store:value_set(seq, key, value)
     return self:write("value_set", seq, key, bytes(value), self.err)
 end
 
-function Store:values(seq)
-    local buf, pos = ffi.new("struct buf"), ffi.new("size_t[1]")
-    self:read("values", seq, buf, self.err)
-    local values = {}
+-- The packed list that an operation gives, as texts without their first byte.
+function Store:entries(name, key)
+    local buf, pos, list = ffi.new("struct buf"), ffi.new("size_t[1]"), {}
+    self:read(name, key, buf, self.err)
     while true do
         local entry = core.pack_next(buf.data, buf.len, pos)
         if entry == nil then break end
-        local key, value = ffi.string(entry):match("^=(.-)=(.*)$")
-        values[key] = value
+        list[#list + 1] = ffi.string(entry):match "^=(.*)$"
     end
     core.buf_free(buf)
-    return values
-end
-
----- runs and workers
-
-function Store:run_create(path, hash, text)
-    local id = ffi.new("int64_t[1]")
-    text = text or "job {}"
-    local spec = ffi.new("struct run_spec", { path = path or "/jobs.lua", hash = hash or "hash",
-                                              text = bytes(text) })
-    self:write("run_create", spec, id, self.err)
-    return tonumber(id[0])
-end
-
-function Store:run_attach(run, worker) return self:write("run_attach", run, worker, self.err) end
-
-function Store:run(id, path)
-    local out = ffi.new("struct run")
-    if self:read("run_get", id or 0, path, out, self.err) ~= 1 then return nil end
-    local run = record(out, cdefs.fields["struct run"])
-    core.run_free(out)
-    return run
-end
-
-function Store:run_left(id)
-    local left = ffi.new("int64_t[1]")
-    self:read("run_left", id, left, self.err)
-    return tonumber(left[0])
-end
-
-local uids = 0
-
-function Store:worker_add(w)
-    w = w or {}
-    uids = uids + 1
-    local id = ffi.new("int64_t[1]")
-    local uid = w.uid or ("%032x"):format(uids)
-    local spec = ffi.new("struct worker_spec", {
-        uid = uid, name = w.name or "w", host = w.host or "here",
-        boot_id = w.boot_id or "boot", pid = w.pid or 1, pid_ns = w.pid_ns or 2,
-        slots = w.slots or 1, lane = w.lane or 0 })
-    self:write("worker_add", spec, id, self.err)
-    return tonumber(id[0])
-end
-
-function Store:worker_beat(id) return self:write("worker_beat", id, self.err) end
-function Store:worker_stop(id, how) return self:write("worker_stop", id, how, self.err) end
-
-function Store:workers()
-    local out, n = ffi.new("struct worker_info *[1]"), ffi.new("size_t[1]")
-    self:read("workers", out, n, self.err)
-    local list = {}
-    for i = 1, tonumber(n[0]) do
-        list[i] = record(out[0][i - 1], cdefs.fields["struct worker_info"])
-        core.worker_info_free(out[0] + (i - 1))
-    end
-    C.free(out[0])
     return list
 end
 
-function Store:worker(id)
-    for _, w in ipairs(self:workers()) do
-        if w.id == id then return w end
+function Store:values(seq)
+    local found = {}
+    for _, entry in ipairs(self:entries("values", seq)) do
+        local key, value = entry:match("^(.-)=(.*)$")
+        found[key] = value
     end
+    return found
 end
 
-function Store:orders(worker, max)
-    max = max or 16
-    local seqs = ffi.new("int64_t[?]", max)
-    local orders = ffi.new("struct orders", { cancel = seqs, max = max })
-    self:read("orders", worker, orders, self.err)
-    local cancel = {}
-    for i = 1, tonumber(orders.n) do cancel[i] = tonumber(seqs[i - 1]) end
-    return { stop = tonumber(orders.stop), cancel = cancel }
+function Store:artifact_set(seq, path, size)
+    return self:write("artifact_set", seq, path, size, self.err)
 end
 
--- How many jobs went back.
-function Store:recover(worker, now)
-    local n = ffi.new("size_t[1]")
-    self:write("recover", worker, now or store.wall_ms(), n, self.err)
-    return tonumber(n[0])
-end
+-- { "SIZE PATH", … }
+function Store:artifacts(seq) return self:entries("artifacts", seq) end
 
-function Store:has_work(lane) return self:read("has_work", lane or 0, self.err) == 1 end
+-- { "need=NAME", "state=WORD", … }
+function Store:needs(seq) return self:entries("needs", seq) end
+
+-- 1 done, 0 no such job.
+function Store:redefine(id, spec)
+    local c, keep = ffi.new("struct job_spec[1]"), {}
+    fill_spec(c[0], spec, keep)
+    return self:write("redefine", id, c, self.err), keep
+end
 
 ---- the rest
 
@@ -527,62 +437,7 @@ function store.wait_line(child, line)
     end, 20, line .. " of " .. child:describe())
 end
 
----- backends: what the contract specs run against
-
-local function same(expected, got, what)
-    for key, value in pairs(expected) do
-        if got[key] ~= value then
-            error(("%s: %s is %s, not %s"):format(what, key, tostring(got[key]), value), 3)
-        end
-    end
-end
-
--- What must hold of the tables at any time; each query must find nothing.
-local SQLITE_CHECKS = {
-    ["the counters are not the jobs counted"] = [[
-        SELECT queue || state FROM (SELECT queue, state, n FROM counter UNION ALL
-        SELECT queue, state, -count(*) FROM job GROUP BY queue, state)
-        GROUP BY queue, state HAVING sum(n) <> 0]],
-    ["a job that may start stands not exactly once in line"] = [[
-        SELECT seq FROM job j WHERE state IN (1, 4) AND 1 <>
-        (SELECT count(*) FROM ready r WHERE r.lane = j.lane AND rank = -priority AND seq = j.seq) +
-        (SELECT count(*) FROM timed t WHERE t.lane = j.lane AND t.run_at = j.run_at
-         AND seq = j.seq)]],
-    ["something else stands in line"] = [[
-        SELECT seq FROM (SELECT seq FROM ready UNION ALL SELECT seq FROM timed)
-        WHERE seq NOT IN (SELECT seq FROM job WHERE state IN (1, 4))]],
-    ["a job has a worker or is running, not both"] = [[
-        SELECT seq FROM job WHERE (state = 2) <> (worker <> 0)]],
-    ["a waiting job waits for nothing, or is not in waiting"] = [[
-        SELECT seq FROM job WHERE (state = 0 AND waits < 1) OR waits < 0]],
-    ["a waiting job waits for more than is unfinished"] = [[
-        SELECT seq FROM job j WHERE state = 0 AND waits > (SELECT count(*) FROM dep
-        JOIN job p ON p.seq = parent WHERE child = j.seq)]],
-    ["a final job has no time of its end"] = [[
-        SELECT seq FROM job WHERE state IN (3, 5, 6, 7) AND finished_at = 0]],
-}
-
-local function check_sqlite(url)
-    local parts = {}
-    for what, sql in pairs(SQLITE_CHECKS) do
-        parts[#parts + 1] = ("SELECT '%s', (%s LIMIT 1) AS found"):format(what, sql)
-    end
-    local all = table.concat(parts, " UNION ALL ") -- one start of sqlite3 for all of them
-    local rows = t.sql(url, ("SELECT * FROM (%s) WHERE found IS NOT NULL"):format(all))
-    if #rows > 0 then error(table.concat(rows[1], ": "), 3) end
-end
-
--- Each: name, open() -> a handle on a new store, close(handle), which checks the store as well.
-store.backends = {
-    {
-        name = "sqlite",
-        open = function() return store.open(t.store()) end,
-        close = function(s)
-            same(s:tally(), s:counts(), "counters")
-            check_sqlite(s.url)
-            s:close()
-        end,
-    },
-}
+for name, method in pairs(require "support.store_runs") do Store[name] = method end
+store.backends = require "support.store_backends" (store.open)
 
 return store
