@@ -311,8 +311,11 @@ static void start_queued(struct ward *w) {
     /* Said first: a job may kill us before we come back. */
     tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = r.slot});
     if (guardian_spawn(&r, w->packet.data, &given, &w->leader, &why) < 0) {
-        tell(&(struct guardian_event){
-            .type = GUARD_FAILED, .slot = r.slot, .stage = (int32_t)why.stage, .error = why.error});
+        tell(&(struct guardian_event){.type = GUARD_FAILED,
+                                      .slot = r.slot,
+                                      .stage = (int32_t)why.stage,
+                                      .error = why.error,
+                                      .limit = (int32_t)why.limit});
         forget(w);
         return;
     }

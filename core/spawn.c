@@ -129,6 +129,9 @@ static void child(const struct spawn *s, char **script, struct spawn_failure *wh
     if (s->cwd && chdir(s->cwd) < 0)
         goto out;
     reset_signals(s->keep_hup_off);
+    why->stage = SPAWN_LIMITS;
+    if (s->limits && (why->limit = spawn_apply_limits(s->limits)) != LIMIT_NONE)
+        goto out;
     why->stage = SPAWN_EXEC;
     if (s->file)
         exec_file(s->file, s->argv, script, s->env);
@@ -158,7 +161,7 @@ int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why) {
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     free(script);
-    *why = (struct spawn_failure){shared.stage, shared.error};
+    *why = (struct spawn_failure){shared.stage, shared.error, shared.limit};
     if (p < 0) {
         why->error = error;
         return -1;
