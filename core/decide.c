@@ -34,6 +34,9 @@ struct decision decide(const struct job *j, const struct outcome *o, int64_t wai
     case CAUSE_INTERRUPTED:
     case CAUSE_SNOOZE:
         return (struct decision){.state = JOB_PENDING, .delay_ms = wait_ms, .keep_try = true};
+    case CAUSE_WHEN:
+    case CAUSE_EXPIRED:
+        return (struct decision){.state = JOB_SKIPPED};
     case CAUSE_WORKER_LOST:
         return (struct decision){.state = j->deaths + 1 >= DEATHS_MAX ? JOB_DEAD : JOB_PENDING,
                                  .keep_try = true};

@@ -9,7 +9,8 @@ bool outcome_is_success(const struct job *j, const struct outcome *o);
 
 /* Success: completed. Snoozed, interrupted or never started: back in the line after wait_ms. Lost
  * worker: back in the line, dead at the DEATHS_MAX-th time. None of these costs a try. Else failed
- * until the tries are used up, with the job's backoff; then dead. `random` in [0, 1). */
+ * until the tries are used up, with the job's backoff; then dead. Not wanted any more (its `when`,
+ * its max_age): skipped. `random` in [0, 1). */
 struct decision decide(const struct job *j, const struct outcome *o, int64_t wait_ms,
                        double random);
 

@@ -32,6 +32,9 @@ const char *const job_cause_names[CAUSES] = {
     [CAUSE_DEPENDENCY] = "dependency",
     [CAUSE_NOT_NEEDED] = "not_needed",
     [CAUSE_SNOOZE] = "snooze",
+    [CAUSE_WHEN] = "when",
+    [CAUSE_FAIL_FAST] = "fail_fast",
+    [CAUSE_EXPIRED] = "expired",
 };
 
 int name_find(const char *const *names, int n, const char *name) {
@@ -46,15 +49,15 @@ int name_find(const char *const *names, int n, const char *name) {
 /* Which state may follow which. Every store checks its transitions against this table. */
 static const unsigned allowed[JOB_STATES] = {
     [JOB_WAITING] = TO(JOB_PENDING) | TO(JOB_SKIPPED) | TO(JOB_CANCELLED),
-    [JOB_PENDING] = TO(JOB_PROCESSING) | TO(JOB_CANCELLED) | TO(JOB_HELD),
-    [JOB_PROCESSING] =
-        TO(JOB_COMPLETED) | TO(JOB_FAILED) | TO(JOB_DEAD) | TO(JOB_CANCELLED) | TO(JOB_PENDING),
+    [JOB_PENDING] = TO(JOB_PROCESSING) | TO(JOB_CANCELLED) | TO(JOB_HELD) | TO(JOB_SKIPPED),
+    [JOB_PROCESSING] = TO(JOB_COMPLETED) | TO(JOB_FAILED) | TO(JOB_DEAD) | TO(JOB_CANCELLED) |
+                       TO(JOB_PENDING) | TO(JOB_SKIPPED),
     [JOB_FAILED] = TO(JOB_PROCESSING) | TO(JOB_PENDING) | TO(JOB_CANCELLED) | TO(JOB_DEAD),
     [JOB_DEAD] = TO(JOB_PENDING),
-    [JOB_CANCELLED] = TO(JOB_PENDING),
+    [JOB_CANCELLED] = TO(JOB_PENDING) | TO(JOB_WAITING),
     [JOB_COMPLETED] = TO(JOB_PENDING),
     [JOB_SKIPPED] = TO(JOB_PENDING) | TO(JOB_WAITING),
-    [JOB_HELD] = TO(JOB_PENDING) | TO(JOB_CANCELLED),
+    [JOB_HELD] = TO(JOB_PENDING) | TO(JOB_CANCELLED) | TO(JOB_SKIPPED),
 };
 
 bool job_may_change(enum job_state from, enum job_state to) {
@@ -65,9 +68,14 @@ bool job_is_final(enum job_state state) {
     return TO(state) & (TO(JOB_COMPLETED) | TO(JOB_DEAD) | TO(JOB_CANCELLED) | TO(JOB_SKIPPED));
 }
 
+bool job_skip_is_neutral(enum job_cause cause) {
+    return cause == CAUSE_NOT_NEEDED || cause == CAUSE_WHEN;
+}
+
 void job_free(struct job *j) {
-    char *strings[] = {j->id,      j->name,        j->queue, j->group, j->error,  j->cwd,
-                       j->backoff, j->description, j->tags,  j->meta,  j->source, j->stdin_path};
+    char *strings[] = {j->id,     j->name,       j->queue,       j->group, j->error,
+                       j->cwd,    j->backoff,    j->description, j->tags,  j->meta,
+                       j->source, j->stdin_path, j->limits};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         free(strings[i]);
     buf_free(&j->command);
@@ -75,5 +83,6 @@ void job_free(struct job *j) {
     buf_free(&j->ok_codes);
     buf_free(&j->outputs);
     buf_free(&j->stdin_text);
+    buf_free(&j->artifacts);
     *j = (struct job){0};
 }

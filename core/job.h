@@ -35,6 +35,9 @@ enum job_cause {
     CAUSE_DEPENDENCY = 10, /* skipped: something it needs did not succeed */
     CAUSE_NOT_NEEDED = 11, /* skipped: what it was waiting for did not happen */
     CAUSE_SNOOZE = 12,     /* asked to be run again later: not a failure */
+    CAUSE_WHEN = 13,       /* skipped: its `when` said no, which is no failure */
+    CAUSE_FAIL_FAST = 14,  /* skipped: its run stops at the first failure */
+    CAUSE_EXPIRED = 15,    /* skipped: it came to its turn later than its max_age allows */
     CAUSES
 };
 
@@ -48,6 +51,8 @@ int name_find(const char *const *names, int n, const char *name);
 
 bool job_may_change(enum job_state from, enum job_state to);
 bool job_is_final(enum job_state state); /* completed, dead, cancelled, skipped */
+/* Skipped without anything having gone wrong: what needs its success is not needed either. */
+bool job_skip_is_neutral(enum job_cause cause);
 
 /* Limits of one job, checked when it is enqueued. An argument of 131,072 bytes is one too many for
  * execve (MAX_ARG_STRLEN of Linux counts the closing NUL). */
@@ -90,6 +95,14 @@ struct job_spec {
     struct bytes ok_codes; /* exit codes that count as success, a byte each; none: just 0 */
     bool allow_failure;
     struct bytes outputs;                  /* packed names promised through $QUEUECTL_OUTPUT */
+    struct bytes artifacts;                /* packed patterns of files to keep, relative to cwd */
+    bool when;                             /* its program is asked whether it is to run */
+    bool fail_fast;                        /* its death halts its run */
+    int64_t start_at;                      /* wall ms, not before; 0: none */
+    int64_t max_age_ms;                    /* from its creation to its start; 0: no limit */
+    const char *limits;                    /* stored form, see struct job; NULL: none */
+    const char *source;                    /* hash of a program of its own; NULL: its run's */
+    int64_t done_as;                       /* seq of a completed job whose result it takes over */
     const char *description, *tags, *meta; /* the last two: JSON text */
     const struct job_need *needs;
     size_t needs_len;
@@ -117,7 +130,11 @@ struct job {
     char *error;           /* last_error */
     struct buf command, env, ok_codes, outputs, stdin_text;
     char *cwd, *stdin_path, *backoff, *description, *tags, *meta;
-    char *source; /* hash of the jobs file it comes from */
+    struct buf artifacts;
+    bool when, fail_fast;
+    int64_t start_at, max_age_ms;
+    char *limits; /* "MEMORY_BYTES CPU_SECONDS FILES NICE", 0: none of it; NULL: none at all */
+    char *source; /* hash of its program: its own, or else its run's */
 };
 void job_free(struct job *j);
 
@@ -134,7 +151,8 @@ struct outcome {
 
 /* What becomes of the job. */
 struct decision {
-    enum job_state state; /* completed, failed, dead, cancelled, pending (snooze, handed back) */
+    enum job_state state; /* completed, failed, dead, cancelled, skipped, or pending (snooze,
+                           * handed back) */
     int64_t delay_ms;     /* failed, pending: wait from now */
     bool keep_try;        /* this attempt does not count against the limit */
 };

@@ -2,6 +2,7 @@
  * come back as nil, message, exit code. */
 #include <lauxlib.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "lease.h"
 #include "pack.h"
 #include "script.h"
+#include "script_store.h"
 #include "script_values.h"
 #include "store.h"
 
@@ -21,7 +23,7 @@ static struct store **box(lua_State *L) {
     return luaL_checkudata(L, 1, STORE);
 }
 
-static struct store *check_store(lua_State *L) {
+struct store *script_store(lua_State *L) {
     struct store **s = box(L);
     if (!*s)
         luaL_error(L, "the store is closed");
@@ -63,7 +65,7 @@ static int l_close(lua_State *L) {
 
 /* ---- writing: each call is one transaction ---- */
 
-static int finish_tx(struct store *s, int rc, struct err *err) {
+int script_end_tx(struct store *s, int rc, struct err *err) {
     if (rc < 0) {
         s->ops->rollback(s);
         return -1;
@@ -88,7 +90,7 @@ static void push_enqueued(lua_State *L, const struct enqueued *e) {
     lua_setfield(L, -2, "seq");
 }
 
-static int push_all(lua_State *L, const struct enqueued *done, size_t n) {
+int script_push_enqueued(lua_State *L, const struct enqueued *done, size_t n) {
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
         push_enqueued(L, &done[i]);
@@ -99,44 +101,18 @@ static int push_all(lua_State *L, const struct enqueued *done, size_t n) {
 
 /* store:enqueue(specs) -> { {id, existed, state, run_at, seq}, … }. All or nothing. */
 static int l_enqueue(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     size_t n;
     struct job_spec *specs = script_specs(L, 2, &n);                     // … (anchors)
     struct enqueued *done = lua_newuserdata(L, (n + 1) * sizeof(*done)); // … done
     struct err err = {0};
     int rc = s->ops->begin(s, &err);
     if (rc == 0)
-        rc = finish_tx(s, s->ops->enqueue(s, 0, specs, n, done, &err), &err);
-    return rc < 0 ? script_fail(L, &err) : push_all(L, done, n);
+        rc = script_end_tx(s, s->ops->enqueue(s, 0, specs, n, done, &err), &err);
+    return rc < 0 ? script_fail(L, &err) : script_push_enqueued(L, done, n);
 }
 
-/* store:start_run{path, hash, text}, specs -> run id, as enqueue */
-static int l_start_run(lua_State *L) {
-    struct store *s = check_store(L);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    size_t n;
-    struct run_spec run = {.path = script_string(L, 2, "path"),
-                           .hash = script_string(L, 2, "hash"),
-                           .text = script_bytes(L, 2, "text")};
-    struct job_spec *specs = script_specs(L, 3, &n);
-    struct enqueued *done = lua_newuserdata(L, (n + 1) * sizeof(*done));
-    struct err err = {0};
-    int64_t id = 0;
-    int rc = s->ops->begin(s, &err);
-    if (rc == 0) {
-        rc = s->ops->run_create(s, &run, &id, &err);
-        if (rc == 0)
-            rc = s->ops->enqueue(s, id, specs, n, done, &err);
-        rc = finish_tx(s, rc, &err);
-    }
-    if (rc < 0)
-        return script_fail(L, &err);
-    lua_pushnumber(L, (double)id);
-    push_all(L, done, n);
-    return 2;
-}
-
-static int no_such_job(lua_State *L, const char *id) {
+int script_no_such_job(lua_State *L, const char *id) {
     struct err err = {0};
     err_set(&err, ERR_NOT_FOUND, "no job '%.128s'; see them with: queuectl list", id);
     return script_fail(L, &err);
@@ -144,43 +120,67 @@ static int no_such_job(lua_State *L, const char *id) {
 
 /* store:cancel(id) -> state after: "cancelled", or "processing" while its worker stops it */
 static int l_cancel(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     const char *id = luaL_checkstring(L, 2);
     struct err err = {0};
     enum job_state after = JOB_CANCELLED;
     int rc = s->ops->begin(s, &err);
     if (rc == 0)
-        rc = finish_tx(s, s->ops->cancel(s, id, &after, &err), &err);
+        rc = script_end_tx(s, s->ops->cancel(s, id, &after, &err), &err);
     if (rc <= 0)
-        return rc < 0 ? script_fail(L, &err) : no_such_job(L, id);
+        return rc < 0 ? script_fail(L, &err) : script_no_such_job(L, id);
     lua_pushstring(L, job_state_names[after]);
     return 1;
 }
 
 /* store:retry(id, again) -> state before */
 static int l_retry(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     const char *id = luaL_checkstring(L, 2);
     struct err err = {0};
     enum job_state before = JOB_DEAD;
     int rc = s->ops->begin(s, &err);
     if (rc == 0)
-        rc = finish_tx(s, s->ops->retry(s, id, lua_toboolean(L, 3), &before, &err), &err);
+        rc = script_end_tx(s, s->ops->retry(s, id, lua_toboolean(L, 3), &before, &err), &err);
     if (rc <= 0)
-        return rc < 0 ? script_fail(L, &err) : no_such_job(L, id);
+        return rc < 0 ? script_fail(L, &err) : script_no_such_job(L, id);
     lua_pushstring(L, job_state_names[before]);
+    return 1;
+}
+
+/* store:redefine(id, spec, text) -> true. `text`: of the program spec.source is the hash of, when
+ * it may be new. */
+static int l_redefine(lua_State *L) {
+    struct store *s = script_store(L);
+    const char *id = luaL_checkstring(L, 2);
+    struct job_spec spec = script_spec(L, 3);
+    struct bytes text = {0};
+    struct err err = {0};
+    text.data = luaL_optlstring(L, 4, NULL, &text.len);
+    luaL_argcheck(L, !text.data || spec.source, 4, "a text without its hash");
+    int rc = s->ops->begin(s, &err);
+    if (rc == 0) {
+        if (text.data)
+            rc = s->ops->source_add(s, spec.source, text, &err);
+        if (rc == 0)
+            rc = s->ops->redefine(s, id, &spec, &err);
+        rc = script_end_tx(s, rc, &err);
+    }
+    if (rc <= 0)
+        return rc < 0 ? script_fail(L, &err) : script_no_such_job(L, id);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
 /* store:stop_worker(id, now) -> boolean */
 static int l_stop_worker(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     int64_t id = (int64_t)luaL_checknumber(L, 2);
     enum worker_stop how = lua_toboolean(L, 3) ? STOP_NOW : STOP_DRAIN;
     struct err err = {0};
     int rc = s->ops->begin(s, &err);
     if (rc == 0)
-        rc = finish_tx(s, s->ops->worker_stop(s, id, how, &err), &err);
+        rc = script_end_tx(s, s->ops->worker_stop(s, id, how, &err), &err);
     if (rc < 0)
         return script_fail(L, &err);
     lua_pushboolean(L, rc > 0);
@@ -189,7 +189,7 @@ static int l_stop_worker(lua_State *L) {
 
 /* store:recover() -> number of jobs taken back from dead workers */
 static int l_recover(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     struct err err = {0};
     size_t n = 0;
     if (lease_recover(s, 0, &n, &err) < 0)
@@ -202,31 +202,52 @@ static int l_recover(lua_State *L) {
 
 /* store:get(id) -> job */
 static int l_get(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     const char *id = luaL_checkstring(L, 2);
     struct err err = {0};
     struct job *j = script_new_jobs(L, 1); // j
     int rc = s->ops->get(s, id, 0, j, &err);
     if (rc <= 0)
-        return rc < 0 ? script_fail(L, &err) : no_such_job(L, id);
+        return rc < 0 ? script_fail(L, &err) : script_no_such_job(L, id);
     script_push_job(L, j);
     return 1;
 }
 
+/* Cursors are texts in Lua: what a page was sorted by does not fit into a number. */
+static struct list_cursor check_cursor(lua_State *L, const char *text) {
+    struct list_cursor c = {0};
+    int64_t *const parts[] = {&c.part, &c.lane, &c.at, &c.seq};
+    char *end = (char *)(uintptr_t)text;
+    for (size_t i = 0; text && i < ARRAY_LEN(parts); i++) {
+        *parts[i] = strtoll(text, &end, 10);
+        if (end == text || *end != (i + 1 < ARRAY_LEN(parts) ? ':' : '\0'))
+            luaL_error(L, "after: '%s' is no cursor", text);
+        text = end + 1;
+    }
+    return c;
+}
+
+static void push_cursor(lua_State *L, const struct list_cursor *c) {
+    char text[96];
+    snprintf(text, sizeof(text), "%lld:%lld:%lld:%lld", (long long)c->part, (long long)c->lane,
+             (long long)c->at, (long long)c->seq);
+    lua_pushstring(L, text);
+}
+
 /* store:list{state, run, after, limit} -> { job, … }, cursor of the next page or nil */
 static int l_list(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     const char *state = script_string(L, 2, "state");
     struct list_query q = {.state = state ? name_find(job_state_names, JOB_STATES, state) : -1,
                            .run = (int64_t)script_number(L, 2, "run", 0),
-                           .after = (int64_t)script_number(L, 2, "after", 0),
+                           .after = check_cursor(L, script_string(L, 2, "after")),
                            .limit = (int)script_number(L, 2, "limit", 200)};
     luaL_argcheck(L, q.limit > 0 && q.limit <= 10000, 2, "limit");
     struct job *jobs = script_new_jobs(L, (size_t)q.limit);
     struct err err = {0};
     size_t n = 0;
-    int64_t next = 0;
+    struct list_cursor next;
     if (s->ops->list(s, &q, jobs, &n, &next, &err) < 0)
         return script_fail(L, &err);
     lua_createtable(L, (int)n, 0);
@@ -234,15 +255,15 @@ static int l_list(lua_State *L) {
         script_push_job(L, &jobs[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
-    if (!next)
+    if (!next.part)
         return 1;
-    lua_pushnumber(L, (double)next);
+    push_cursor(L, &next);
     return 2;
 }
 
 /* store:counts() -> { pending = n, … } with every state */
 static int l_counts(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     int64_t counts[JOB_STATES];
     struct err err = {0};
     if (s->ops->counts(s, counts, &err) < 0)
@@ -257,7 +278,7 @@ static int l_counts(lua_State *L) {
 
 /* store:attempts(seq) -> { attempt, … }, oldest first */
 static int l_attempts(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     int64_t seq = (int64_t)luaL_checknumber(L, 2);
     struct attempt *list;
     size_t n;
@@ -275,7 +296,7 @@ static int l_attempts(lua_State *L) {
 
 /* store:output(seq, token, offset) -> { offset, stream, at, data } or nothing */
 static int l_output(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     struct chunk c = {.offset = (int64_t)luaL_checknumber(L, 4)};
     struct err err = {0};
     char **anchor = script_anchor(L);
@@ -298,7 +319,7 @@ static int l_output(lua_State *L) {
 
 /* store:values(seq) -> { KEY = VALUE } */
 static int l_values(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     struct buf list = {0};
     struct err err = {0};
     char **anchor = script_anchor(L);
@@ -317,9 +338,34 @@ static int l_values(lua_State *L) {
     return 1;
 }
 
+/* store:artifacts(seq) -> { {path, size}, … } by path */
+static int l_artifacts(lua_State *L) {
+    struct store *s = script_store(L);
+    struct buf list = {0};
+    struct err err = {0};
+    char **anchor = script_anchor(L);
+    int rc = s->ops->artifacts(s, (int64_t)luaL_checknumber(L, 2), &list, &err);
+    *anchor = list.data;
+    if (rc < 0)
+        return script_fail(L, &err);
+    lua_newtable(L);
+    size_t pos = 0;
+    int n = 0;
+    for (const char *e; (e = pack_next(list.data, list.len, &pos));) {
+        char *path;
+        lua_createtable(L, 0, 2);
+        lua_pushnumber(L, (double)strtoll(e + 1, &path, 10));
+        lua_setfield(L, -2, "size");
+        lua_pushstring(L, path + 1);
+        lua_setfield(L, -2, "path");
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
 /* store:workers() -> { worker, … }, each with `alive` */
 static int l_workers(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     struct worker_info *list;
     size_t n;
     struct err err = {0};
@@ -334,21 +380,6 @@ static int l_workers(lua_State *L) {
     return 1;
 }
 
-/* store:run(id | path) -> run or nothing */
-static int l_run(lua_State *L) {
-    struct store *s = check_store(L);
-    bool by_id = lua_type(L, 2) == LUA_TNUMBER;
-    int64_t id = by_id ? (int64_t)lua_tonumber(L, 2) : 0;
-    const char *path = by_id ? NULL : luaL_checkstring(L, 2);
-    struct run *r = script_new_run(L);
-    struct err err = {0};
-    int rc = s->ops->run_get(s, id, path, r, &err);
-    if (rc <= 0)
-        return rc < 0 ? script_fail(L, &err) : 0;
-    script_push_run(L, r);
-    return 1;
-}
-
 /* A foreign commit rings before it is visible: look again for a moment. */
 static void await_change(struct store *s) {
     for (int i = 0; i < 25 && s->ops->changed(s) == 0; i++)
@@ -357,7 +388,7 @@ static void await_change(struct store *s) {
 
 /* store:watch(seconds) -> true when something may have changed, false at the time limit */
 static int l_watch(lua_State *L) {
-    struct store *s = check_store(L);
+    struct store *s = script_store(L);
     double seconds = luaL_checknumber(L, 2);
     struct pollfd p = {s->ops->notify_fd(s), POLLIN, 0};
     bool rang = s->ops->changed(s); /* since the last call, or this is the first one */
@@ -374,9 +405,9 @@ void script_add_store(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"close", l_close},
         {"enqueue", l_enqueue},
-        {"start_run", l_start_run},
         {"cancel", l_cancel},
         {"retry", l_retry},
+        {"redefine", l_redefine},
         {"stop_worker", l_stop_worker},
         {"recover", l_recover},
         {"get", l_get},
@@ -385,13 +416,14 @@ void script_add_store(lua_State *L) {
         {"attempts", l_attempts},
         {"output", l_output},
         {"values", l_values},
+        {"artifacts", l_artifacts},
         {"workers", l_workers},
-        {"run", l_run},
         {"watch", l_watch},
         {NULL, NULL},
     };
     luaL_newmetatable(L, STORE); // core meta
     luaL_register(L, NULL, methods);
+    script_add_runs(L);
     lua_pushvalue(L, -1);           // core meta meta
     lua_setfield(L, -2, "__index"); // core meta
     lua_pushcfunction(L, l_close);

@@ -35,7 +35,7 @@ double script_number(lua_State *L, int index, const char *name, double none) {
     return v;
 }
 
-static bool boolean(lua_State *L, int index, const char *name) {
+bool script_boolean(lua_State *L, int index, const char *name) {
     bool v = field(L, index, name, LUA_TBOOLEAN) && lua_toboolean(L, -1);
     lua_pop(L, 1);
     return v;
@@ -74,7 +74,8 @@ static void read_needs(lua_State *L, struct job_spec *spec, size_t n_specs) {
     spec->needs_len = n;
 }
 
-static void read_spec(lua_State *L, struct job_spec *j, size_t n_specs) {
+/* The spec at the top of the stack, but for its needs. */
+static void read_settings(lua_State *L, struct job_spec *j) {
     const char *kind = script_string(L, -1, "kind");
     int k = kind ? name_find(job_kind_names, JOB_KINDS, kind) : JOB_SHELL;
     if (k < 0)
@@ -97,15 +98,31 @@ static void read_spec(lua_State *L, struct job_spec *j, size_t n_specs) {
         .delay_ms = (int64_t)script_number(L, -1, "delay_ms", 0),
         .backoff = script_string(L, -1, "backoff"),
         .ok_codes = script_bytes(L, -1, "ok_codes"),
-        .allow_failure = boolean(L, -1, "allow_failure"),
+        .allow_failure = script_boolean(L, -1, "allow_failure"),
         .outputs = script_bytes(L, -1, "outputs"),
         .description = script_string(L, -1, "description"),
         .tags = script_string(L, -1, "tags"),
         .meta = script_string(L, -1, "meta"),
+        .artifacts = script_bytes(L, -1, "artifacts"),
+        .when = script_boolean(L, -1, "when"),
+        .fail_fast = script_boolean(L, -1, "fail_fast"),
+        .start_at = (int64_t)script_number(L, -1, "start_at", 0),
+        .max_age_ms = (int64_t)script_number(L, -1, "max_age_ms", 0),
+        .limits = script_string(L, -1, "limits"),
+        .source = script_string(L, -1, "source"),
+        .done_as = (int64_t)script_number(L, -1, "done_as", 0),
     };
     if (!j->queue)
         j->queue = "default";
-    read_needs(L, j, n_specs);
+}
+
+struct job_spec script_spec(lua_State *L, int index) {
+    struct job_spec spec;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushvalue(L, index); // spec
+    read_settings(L, &spec);
+    lua_pop(L, 1); // its strings are those of the caller's table
+    return spec;
 }
 
 /* All needs arrays of a call stand in one table, so that the stack does not grow with the specs. */
@@ -118,7 +135,8 @@ struct job_spec *script_specs(lua_State *L, int index, size_t *n) {
     for (size_t i = 0; i < *n; i++) {
         lua_rawgeti(L, index, (int)i + 1); // specs owners spec
         luaL_checktype(L, -1, LUA_TTABLE);
-        read_spec(L, &specs[i], *n); // specs owners [owner] spec
+        read_settings(L, &specs[i]);
+        read_needs(L, &specs[i], *n); // specs owners [owner] spec
         lua_pop(L, 1);
         if (lua_gettop(L) > owners)
             lua_rawseti(L, owners, (int)i + 1); // specs owners
@@ -140,8 +158,15 @@ static int l_free_jobs(lua_State *L) {
     return 0;
 }
 
-static int l_free_run(lua_State *L) {
-    run_free(lua_touserdata(L, 1));
+struct runs_owner {
+    size_t n;
+    struct run runs[];
+};
+
+static int l_free_runs(lua_State *L) {
+    struct runs_owner *o = lua_touserdata(L, 1);
+    for (size_t i = 0; i < o->n; i++)
+        run_free(&o->runs[i]);
     return 0;
 }
 
@@ -190,8 +215,11 @@ struct job *script_new_jobs(lua_State *L, size_t n) {
     return o->jobs;
 }
 
-struct run *script_new_run(lua_State *L) {
-    return new_owner(L, sizeof(struct run), l_free_run);
+struct run *script_new_runs(lua_State *L, size_t n) {
+    struct runs_owner *o =
+        new_owner(L, sizeof(struct runs_owner) + n * sizeof(struct run), l_free_runs);
+    o->n = n;
+    return o->runs;
 }
 
 char **script_anchor(lua_State *L) {
@@ -257,6 +285,8 @@ static void push_times(lua_State *L, const struct job *j) {
     set_time(L, "updated_at", j->updated_at);
     set_time(L, "started_at", j->started_at);
     set_time(L, "finished_at", j->finished_at);
+    set_time(L, "start_at", j->start_at);
+    set_time(L, "max_age", j->max_age_ms);
     set_number(L, "timeout", (double)j->timeout_ms / 1000);
     set_number(L, "kill_after", (double)j->kill_after_ms / 1000);
 }
@@ -275,10 +305,12 @@ static void push_numbers(lua_State *L, const struct job *j) {
     set_known(L, "signal", j->signal);
     set_true(L, "cancel", j->cancel);
     set_true(L, "allow_failure", j->allow_failure);
+    set_true(L, "when", j->when);
+    set_true(L, "fail_fast", j->fail_fast);
 }
 
 void script_push_job(lua_State *L, const struct job *j) {
-    lua_createtable(L, 0, 40);
+    lua_createtable(L, 0, 48);
     push_numbers(L, j);
     push_times(L, j);
     set_string(L, "id", j->id);
@@ -297,6 +329,9 @@ void script_push_job(lua_State *L, const struct job *j) {
     set_string(L, "meta", j->meta);
     set_list(L, "env", &j->env);
     set_list(L, "outputs", &j->outputs);
+    set_list(L, "artifacts", &j->artifacts);
+    set_string(L, "limits", j->limits);
+    set_string(L, "source", j->source);
     if (j->kind == JOB_ARGV) {
         set_list(L, "argv", &j->command);
     } else if (j->kind == JOB_SHELL) {
@@ -340,8 +375,26 @@ void script_push_worker(lua_State *L, const struct worker_info *w, bool alive) {
     set_true(L, "alive", alive);
 }
 
-void script_push_run(lua_State *L, const struct run *r) {
-    lua_createtable(L, 0, 10);
+/* The one word for how a run stands. */
+static const char *run_state(const struct run *r, bool alive) {
+    if (r->left && alive)
+        return "running";
+    if (r->left)
+        return r->detached ? "queued" : "interrupted";
+    if (!r->failed)
+        return "ok";
+    return r->cancelled ? "cancelled" : "failed";
+}
+
+void script_push_run(lua_State *L, const struct run *r, bool alive) {
+    lua_createtable(L, 0, 18);
+    set_string(L, "state", run_state(r, alive));
+    set_string(L, "info", r->info);
+    set_true(L, "fail_fast", r->fail_fast);
+    set_true(L, "halted", r->halted);
+    set_true(L, "detached", r->detached);
+    set_true(L, "cancelled", r->cancelled);
+    set_number(L, "added", (double)r->added);
     set_number(L, "id", (double)r->id);
     set_string(L, "path", r->path);
     set_string(L, "hash", r->hash);
@@ -351,5 +404,5 @@ void script_push_run(lua_State *L, const struct run *r) {
     set_number(L, "left", (double)r->left);
     set_number(L, "failed", (double)r->failed);
     set_number(L, "worker", (double)r->worker);
-    set_number(L, "jobs", (double)(r->last_seq - r->first_seq + 1));
+    set_number(L, "jobs", (double)(r->last_seq - r->first_seq + 1 + r->added));
 }

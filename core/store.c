@@ -18,6 +18,7 @@ void run_free(struct run *r) {
     free(r->path);
     free(r->hash);
     free(r->text);
+    free(r->info);
     *r = (struct run){0};
 }
 

@@ -31,18 +31,31 @@ struct enqueued {
 
 struct run_spec {
     const char *path; /* real path of the jobs file */
-    const char *hash; /* of its text */
+    const char *hash; /* of the text */
     struct bytes text;
+    bool fail_fast;   /* the first death halts it */
+    bool detached;    /* its jobs are for the workers of the common lane */
+    const char *info; /* JSON for people, opaque here; NULL: none */
 };
 /* Strings belong to the run: run_free. */
 struct run {
     int64_t id;
     char *path, *hash, *text; /* text: only from run_get */
     int64_t started_at, finished_at;
-    int64_t first_seq, last_seq; /* its jobs are exactly these */
+    int64_t first_seq, last_seq; /* its jobs are these, and those added later */
+    int64_t added;               /* how many those are */
     int64_t left;                /* jobs that are not final yet */
     int64_t failed;              /* dead (not allow_failure), cancelled, skipped by a failure */
     int64_t worker;              /* that works it, 0: none */
+    bool fail_fast, detached;
+    bool halted;    /* a death of a fail_fast job has stopped it */
+    bool cancelled; /* somebody cancelled all of it */
+    char *info;
+};
+struct run_query {
+    const char *path; /* NULL: of all files */
+    int64_t after;    /* cursor: value of `next` of the page before, 0: first page */
+    int limit;
 };
 
 enum { LANE_COMMON = 0 }; /* lane of ordinary jobs; a run's lane is its id */
@@ -77,10 +90,15 @@ struct chunk {
     struct bytes data;
 };
 
+/* Where a page ended: what its last job was sorted by, so that the next one goes on there whatever
+ * has become of that job. {0}: before the first page, and behind the last. Opaque to callers. */
+struct list_cursor {
+    int64_t part, lane, at, seq;
+};
 struct list_query {
-    int state;     /* enum job_state, or -1: all */
-    int64_t run;   /* 0: any */
-    int64_t after; /* cursor: value of `next` of the page before, 0: first page */
+    int state;                /* enum job_state, or -1: all */
+    int64_t run;              /* 0: any */
+    struct list_cursor after; /* `next` of the page before */
     int limit;
 };
 
@@ -111,9 +129,17 @@ struct store_ops {
     void (*ring)(struct store *s);
 
     /* [tx] Add specs[0..n) as jobs of `run` (0: none). out[i] tells what became of specs[i]. An id
-     * that exists with other settings: ERR_STATE naming it. */
+     * that exists with other settings: ERR_STATE naming it. Jobs of a run that has some already are
+     * added ones: they count as its others do, and meet a run that was halted or cancelled as those
+     * did. One with done_as comes to the world completed, with the values and artifacts of that
+     * job, which must be (ERR_STATE). */
     int (*enqueue)(struct store *s, int64_t run, const struct job_spec *specs, size_t n,
                    struct enqueued *out, struct err *err);
+
+    /* [tx] Keep a program's text under its hash. */
+    int (*source_add)(struct store *s, const char *hash, struct bytes text, struct err *err);
+    /* 1 found (added to *out), 0 not. */
+    int (*source)(struct store *s, const char *hash, struct buf *out, struct err *err);
 
     /* [tx] */
     int (*run_create)(struct store *s, const struct run_spec *spec, int64_t *id, struct err *err);
@@ -122,8 +148,25 @@ struct store_ops {
     /* 1 found (yours: run_free), 0 no such run. id 0: the last run of `path`. */
     int (*run_get)(struct store *s, int64_t id, const char *path, struct run *out, struct err *err);
 
-    /* How many of its jobs are not final yet. */
-    int (*run_left)(struct store *s, int64_t run, int64_t *left, struct err *err);
+    /* A page, newest first, without texts: out[0..*n) yours: run_free each. *next: 0 at the end. */
+    int (*runs)(struct store *s, const struct run_query *q, struct run *out, size_t *n,
+                int64_t *next, struct err *err);
+
+    /* How many of its jobs are not final yet, and whether those that did not start shall not. */
+    int (*run_left)(struct store *s, int64_t run, int64_t *left, bool *halted, struct err *err);
+    /* [tx] The following four: 1 done, 0 no such run. */
+    /* All that went wrong gets another chance with fresh tries: dead (not allow_failure) and
+     * cancelled jobs, and those skipped because of a failure, which wait again for what they need.
+     * *n: how many may run again. */
+    int (*revive)(struct store *s, int64_t run, size_t *n, struct err *err);
+    /* Its unfinished jobs go to the common lane, or back to its own. Back, ERR_STATE while a worker
+     * processes one of them. */
+    int (*move_run)(struct store *s, int64_t run, bool detached, struct err *err);
+    /* All of its unfinished jobs: *n are cancelled at once, *running have a worker that is asked to
+     * stop them. */
+    int (*cancel_run)(struct store *s, int64_t run, size_t *n, size_t *running, struct err *err);
+    /* Packed "=MS NAME": how long the last attempt of each completed, named job took. */
+    int (*run_times)(struct store *s, int64_t run, struct buf *out, struct err *err);
 
     /* [tx] */
     int (*worker_add)(struct store *s, const struct worker_spec *spec, int64_t *id,
@@ -147,10 +190,11 @@ struct store_ops {
                  bool *alone, struct err *err);
     /* [tx] Record the attempt (none for CAUSE_NONE: it was never started) and move the job on;
      * dependants follow. 1 done, 0 stale: the job is
-     * not in the hands of this token any more and nothing was changed. One that somebody cancelled
-     * meanwhile is cancelled where it would have been run again. */
-    int (*finish)(struct store *s, const struct job *j, const struct outcome *o,
-                  const struct decision *d, struct err *err);
+     * not in the hands of this token any more and nothing was changed. Where it would have been run
+     * again, one that somebody cancelled meanwhile is cancelled, and one whose run was halted is
+     * dead or skipped; *d then says so. */
+    int (*finish)(struct store *s, const struct job *j, const struct outcome *o, struct decision *d,
+                  struct err *err);
     /* [tx] Store output of a running attempt; what lies more than `tail` bytes before `total` and
      * not in the first `head` is dropped. */
     int (*output_add)(struct store *s, const struct job *j, const struct chunk *chunks, size_t n,
@@ -158,20 +202,23 @@ struct store_ops {
     /* [tx] A value other jobs may use. */
     int (*value_set)(struct store *s, int64_t seq, const char *key, struct bytes value,
                      struct err *err);
+    /* [tx] A file that the job has kept; those of an earlier completion went with `finish`. */
+    int (*artifact_set)(struct store *s, int64_t seq, const char *path, int64_t size,
+                        struct err *err);
     /* [tx] A worker is gone: its jobs go back to the line (DEATHS_MAX deaths: dead), its entry
      * goes. *n: how many jobs. The caller has made sure that nothing of it lives. */
     int (*recover)(struct store *s, int64_t worker, int64_t now, size_t *n, struct err *err);
-    /* 1: a job of this lane is ready, running or to be tried again; 0: nothing but first runs in
-     * the future. */
+    /* 1: a job of this lane is ready, running, snoozed or to be tried again; 0: nothing but first
+     * runs in the future. */
     int (*has_work)(struct store *s, int64_t lane, struct err *err);
 
     /* 1 found (yours: job_free), 0 not. With `id` NULL, by seq. */
     int (*get)(struct store *s, const char *id, int64_t seq, struct job *out, struct err *err);
-    /* A page: out[0..*n) yours: job_free each. *next: cursor of the next page, 0 at the end.
+    /* A page: out[0..*n) yours: job_free each. *next: cursor of the next page, {0} at the end.
      * Pending and failed in running order, the others newest first; a run's in order of definition.
      */
     int (*list)(struct store *s, const struct list_query *q, struct job *out, size_t *n,
-                int64_t *next, struct err *err);
+                struct list_cursor *next, struct err *err);
     int (*counts)(struct store *s, int64_t counts[JOB_STATES], struct err *err);
     /* Yours: free each .error and .worker_name, then the array. */
     int (*attempts)(struct store *s, int64_t seq, struct attempt **out, size_t *n, struct err *err);
@@ -181,15 +228,26 @@ struct store_ops {
                        struct err *err);
     /* Values the job gave: one packed "=KEY=VALUE" each. */
     int (*values)(struct store *s, int64_t seq, struct buf *out, struct err *err);
+    /* Packed "=SIZE PATH" each, by path. */
+    int (*artifacts)(struct store *s, int64_t seq, struct buf *out, struct err *err);
+    /* What it needs, in order of definition, packed: =need=NAME =state=WORD [=error=TEXT]
+     * =output=KEY=VALUE …; a job without a name goes by its id. */
+    int (*needs)(struct store *s, int64_t seq, struct buf *out, struct err *err);
 
     /* [tx] Waiting and pending jobs at once (*after: cancelled), running ones by asking their
      * worker (*after: processing). 1 done, 0 no such job; final already: ERR_STATE unless
      * cancelled. */
     int (*cancel)(struct store *s, const char *id, enum job_state *after, struct err *err);
-    /* [tx] Back to pending with fresh tries. 1 done, 0 no such job; ERR_STATE where it may not
-     * (`again` allows completed ones). *before: the state it was in. */
+    /* [tx] Back to pending with fresh tries (a cancelled one to waiting, while something it needs
+     * has not ended); jobs that were skipped because of it wait again. 1 done, 0 no such job;
+     * ERR_STATE where it may not (`again` allows completed ones). *before: the state it was in. A
+     * job of a finished run that nobody works is for the workers of the common lane from then on.
+     */
     int (*retry)(struct store *s, const char *id, bool again, enum job_state *before,
                  struct err *err);
+    /* [tx] Give it the settings of the spec; its id, needs and history stay. PACK_LATER parents of
+     * the spec are seqs here. 1 done, 0 no such job; ERR_STATE while it runs. */
+    int (*redefine)(struct store *s, const char *id, const struct job_spec *spec, struct err *err);
 
     /* Readable when something may have changed. */
     int (*notify_fd)(struct store *s);

@@ -28,11 +28,14 @@ static void copy_pages(const struct sqlite_store *s) {
 
 /* Any commit after it begins the log anew. Ours does at once: a process that opens the store later,
  * alone, reads the whole log and does not know that it was copied, so it would only grow. */
-static void begin_log_anew(const struct sqlite_store *s) {
-    char sql[96];
-    sqlite3_snprintf(sizeof(sql), sql, "BEGIN IMMEDIATE; PRAGMA user_version = %d; COMMIT",
-                     SCHEMA_VERSION);
-    if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+static void begin_log_anew(struct sqlite_store *s) {
+    char sql[64];
+    int64_t version = 0; /* a newer program may have migrated the store under us */
+    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return;
+    int rc = q_int(s, NULL, &version, "PRAGMA user_version", "");
+    sqlite3_snprintf(sizeof(sql), sql, "PRAGMA user_version = %lld; COMMIT", (long long)version);
+    if (rc <= 0 || sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 

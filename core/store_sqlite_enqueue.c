@@ -1,4 +1,4 @@
-/* Into the store, and what people do to jobs there: enqueue, cancel, retry. */
+/* Into the store: jobs, their settings and what they need. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +18,18 @@ static uint64_t mix_text(uint64_t hash, const char *s) {
     return s ? mix(hash, s, strlen(s)) : mix(hash, "\377", 1);
 }
 
+/* Settings that came with version 2 of the schema. Where none is used the fingerprint is what it
+ * was, so that a job of an older store is recognised. */
+static uint64_t mix_newer(uint64_t h, const struct job_spec *j) {
+    if (!j->start_at && !j->max_age_ms && !j->when && !j->fail_fast && !j->artifacts.len &&
+        !j->limits && !j->source)
+        return h;
+    int64_t numbers[] = {j->start_at, j->max_age_ms, j->when, j->fail_fast};
+    h = mix(h, numbers, sizeof(numbers));
+    h = mix(h, j->artifacts.data, j->artifacts.len);
+    return mix_text(mix_text(h, j->limits), j->source);
+}
+
 /* Equal settings have equal fingerprints: how a repeated enqueue of the same id is recognised. */
 static int64_t fingerprint(const struct job_spec *j) {
     int64_t numbers[] = {j->kind,          j->priority, j->retries,      j->timeout_ms,
@@ -30,13 +42,15 @@ static int64_t fingerprint(const struct job_spec *j) {
                            j->stdin_path, j->description, j->tags,  j->meta};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         h = mix_text(h, texts[i]);
-    return (int64_t)h;
+    return (int64_t)mix_newer(h, j);
 }
 
 struct batch { /* of one call */
-    int64_t run, now;
+    int64_t run, lane, now;
     const struct job_spec *specs;
     struct enqueued *out;
+    size_t n;
+    struct run_ref ref;
 };
 
 /* Fingerprint of a job of this very call, whose spec is not in the store yet. */
@@ -75,25 +89,26 @@ static int same_job(struct sqlite_store *s, const struct batch *b, size_t i, str
                    job_state_names[out->state]);
 }
 
-static int insert_job(struct sqlite_store *s, int64_t run, const struct job_spec *spec, int64_t now,
+static int insert_job(struct sqlite_store *s, const struct batch *b, const struct job_spec *spec,
                       struct enqueued *out, struct err *err) {
+    int64_t waits = out->state == JOB_WAITING ? (int64_t)spec->needs_len : 0;
     return q_run(s, err,
                  "INSERT INTO job(id, queue, grp, run, lane, state, priority, waits, run_at,"
-                 " created_at, updated_at, delay_ms) VALUES (?,?,?,?,?4,?,?,?,?,?,?9,?)",
-                 "tttiiiiiii", out->id, spec->queue, spec->group, run, (int64_t)out->state,
-                 (int64_t)spec->priority, (int64_t)spec->needs_len, out->run_at, now,
+                 " created_at, updated_at, delay_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?10,?)",
+                 "tttiiiiiiii", out->id, spec->queue, spec->group, b->run, b->lane,
+                 (int64_t)out->state, (int64_t)spec->priority, waits, out->run_at, b->now,
                  spec->delay_ms);
 }
 
 /* A made id may be taken already, rarely: another one is made. */
-static int insert_named(struct sqlite_store *s, int64_t run, const struct job_spec *spec,
-                        int64_t now, struct enqueued *out, struct err *err) {
+static int insert_named(struct sqlite_store *s, const struct batch *b, const struct job_spec *spec,
+                        struct enqueued *out, struct err *err) {
     for (int tries = 0; tries < 1000; tries++) {
         if (spec->id)
             memcpy(out->id, spec->id, strlen(spec->id) + 1);
         else
             id_make(out->id);
-        if (insert_job(s, run, spec, now, out, err) == 1) {
+        if (insert_job(s, b, spec, out, err) == 1) {
             out->seq = sqlite3_last_insert_rowid(s->db);
             return 0;
         }
@@ -103,7 +118,8 @@ static int insert_named(struct sqlite_store *s, int64_t run, const struct job_sp
     return -1;
 }
 
-/* Parents stand as indexes in a spec's packed lists and as seqs in the store. */
+/* Parents stand as indexes in a spec's packed lists (without `done`: as seqs) and as seqs in the
+ * store. */
 static void number_parents(struct bytes list, const struct enqueued *done, struct buf *out) {
     size_t pos = 0;
     const char *entry;
@@ -115,13 +131,13 @@ static void number_parents(struct bytes list, const struct enqueued *done, struc
             buf_add(out, entry, strlen(entry) + 1);
             continue;
         }
-        buf_printf(out, "%c%lld:%s", PACK_LATER, (long long)done[index].seq, key);
+        buf_printf(out, "%c%lld:%s", PACK_LATER, done ? (long long)done[index].seq : index, key);
         buf_add(out, "", 1);
     }
 }
 
-static int insert_spec(struct sqlite_store *s, const struct job_spec *j,
-                       const struct enqueued *done, int64_t seq, struct err *err) {
+int write_spec(struct sqlite_store *s, const struct job_spec *j, const struct enqueued *done,
+               int64_t seq, struct err *err) {
     struct buf command = {0}, env = {0};
     if (j->kind == JOB_ARGV)
         number_parents(j->command, done, &command);
@@ -129,15 +145,17 @@ static int insert_spec(struct sqlite_store *s, const struct job_spec *j,
         buf_add(&command, j->command.data, j->command.len);
     number_parents(j->env, done, &env);
     int rc = q_run(s, err,
-                   "INSERT INTO spec(seq, fingerprint, name, kind, command, env, cwd, stdin,"
-                   " stdin_path, retries, timeout_ms, kill_after_ms, backoff, ok_codes,"
-                   " allow_failure, outputs, description, tags, meta)"
-                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                   "iitibbtbtiiitbibttt", seq, fingerprint(j), j->name, (int64_t)j->kind,
+                   "INSERT OR REPLACE INTO spec(seq, fingerprint, name, kind, command, env, cwd,"
+                   " stdin, stdin_path, retries, timeout_ms, kill_after_ms, backoff, ok_codes,"
+                   " allow_failure, outputs, description, tags, meta, source, start_at, max_age_ms,"
+                   " wants_when, fail_fast, artifacts, limits)"
+                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                   "iitibbtbtiiitbibttttiiiibt", seq, fingerprint(j), j->name, (int64_t)j->kind,
                    (struct bytes){command.data, command.len}, (struct bytes){env.data, env.len},
                    j->cwd, j->stdin_text, j->stdin_path, (int64_t)j->retries, j->timeout_ms,
                    j->kill_after_ms, j->backoff, j->ok_codes, (int64_t)j->allow_failure, j->outputs,
-                   j->description, j->tags, j->meta);
+                   j->description, j->tags, j->meta, j->source, j->start_at, j->max_age_ms,
+                   (int64_t)j->when, (int64_t)j->fail_fast, j->artifacts, j->limits);
     buf_free(&command);
     buf_free(&env);
     return rc < 0 ? -1 : 0;
@@ -147,40 +165,77 @@ static int64_t parent_seq(const struct job_need *need, const struct enqueued *do
     return need->by_seq ? need->parent : done[need->parent].seq;
 }
 
+/* One that is over from the beginning waits for nothing; its needs stand as history. */
 static int insert_needs(struct sqlite_store *s, const struct job_spec *j,
                         const struct enqueued *done, int64_t seq, struct err *err) {
     int64_t waits = 0;
     for (size_t i = 0; i < j->needs_len; i++) {
-        int n = q_run(s, err, "INSERT OR IGNORE INTO dep(parent, child, cond) VALUES (?, ?, ?)",
-                      "iii", parent_seq(&j->needs[i], done), seq, (int64_t)j->needs[i].on);
+        int n = q_run(s, err,
+                      "INSERT OR IGNORE INTO dep(parent, child, cond, settled) VALUES (?,?,?,?)",
+                      "iiii", parent_seq(&j->needs[i], done), seq, (int64_t)j->needs[i].on,
+                      (int64_t)(j->done_as != 0));
         if (n < 0)
             return -1;
         waits += n;
     }
-    if (waits == (int64_t)j->needs_len)
+    if (waits == (int64_t)j->needs_len || j->done_as)
         return 0;
     return q_run(s, err, "UPDATE job SET waits = ? WHERE seq = ?", "ii", waits, seq) < 0 ? -1 : 0;
 }
 
-/* Needs of jobs that were there before the call, and may have ended. */
-static int settle_needs(struct sqlite_store *s, const struct job_spec *j,
-                        const struct enqueued *done, struct enqueued *out, struct err *err) {
-    bool any = false;
-    for (size_t i = 0; i < j->needs_len; i++) {
-        const struct job_need *need = &j->needs[i];
-        if (!need->by_seq && !done[need->parent].existed)
-            continue;
-        any = true;
-        if (settle_if_final(s, parent_seq(need, done), err) < 0)
-            return -1;
-    }
+static int refresh(struct sqlite_store *s, struct enqueued *out, struct err *err) {
     int64_t state = out->state;
-    if (any &&
-        (q_int(s, err, &state, "SELECT state FROM job WHERE seq = ?", "i", out->seq) < 0 ||
-         q_int(s, err, &out->run_at, "SELECT run_at FROM job WHERE seq = ?", "i", out->seq) < 0))
+    if (q_int(s, err, &state, "SELECT state FROM job WHERE seq = ?", "i", out->seq) < 0 ||
+        q_int(s, err, &out->run_at, "SELECT run_at FROM job WHERE seq = ?", "i", out->seq) < 0)
         return -1;
     out->state = (enum job_state)state;
     return 0;
+}
+
+/* Needs of jobs that were there before the call, or came completed, and may have ended. */
+static int settle_needs(struct sqlite_store *s, const struct batch *b, size_t at, struct err *err) {
+    const struct job_spec *j = &b->specs[at];
+    bool any = false;
+    for (size_t i = 0; i < j->needs_len; i++) {
+        const struct job_need *need = &j->needs[i];
+        if (!need->by_seq && !b->out[need->parent].existed && !b->specs[need->parent].done_as)
+            continue;
+        any = true;
+        if (settle_if_final(s, parent_seq(need, b->out), err) < 0)
+            return -1;
+    }
+    return any ? refresh(s, &b->out[at], err) : 0;
+}
+
+static int take_result(struct sqlite_store *s, int64_t seq, int64_t from, struct err *err) {
+    struct job_ref old;
+    int rc = job_ref_get(s, from, &old, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "no job number %lld to take the result of",
+                       (long long)from);
+    if (rc > 0 && old.state != JOB_COMPLETED)
+        return err_set(err, ERR_STATE,
+                       "job number %lld is %s; only the result of a completed job can be taken"
+                       " over",
+                       (long long)from, job_state_names[old.state]);
+    if (rc < 0 ||
+        q_run(s, err,
+              "UPDATE job SET (cause, started_at, finished_at, exit_code) ="
+              " (SELECT cause, started_at, finished_at, exit_code FROM job WHERE seq = ?2)"
+              " WHERE seq = ?1",
+              "ii", seq, from) < 0 ||
+        q_run(s, err, "INSERT INTO value SELECT ?1, key, value FROM value WHERE job = ?2", "ii",
+              seq, from) < 0 ||
+        q_run(s, err, "INSERT INTO artifact SELECT ?1, path, size FROM artifact WHERE job = ?2",
+              "ii", seq, from) < 0)
+        return -1;
+    return 0;
+}
+
+static enum job_state first_state(const struct job_spec *spec) {
+    if (spec->done_as)
+        return JOB_COMPLETED;
+    return spec->needs_len ? JOB_WAITING : JOB_PENDING;
 }
 
 static int enqueue_one(struct sqlite_store *s, const struct batch *b, size_t i, struct err *err) {
@@ -194,121 +249,107 @@ static int enqueue_one(struct sqlite_store *s, const struct batch *b, size_t i, 
             return rc < 0 ? -1 : 0;
         }
     }
-    out->state = spec->needs_len ? JOB_WAITING : JOB_PENDING;
-    out->run_at = b->now + spec->delay_ms;
-    if (insert_named(s, b->run, spec, b->now, out, err) < 0)
+    out->state = first_state(spec);
+    out->run_at = first_start(b->now, spec->delay_ms, spec->start_at);
+    if (insert_named(s, b, spec, out, err) < 0)
         return -1;
     count_change(s, spec->queue, out->state, +1);
-    struct job_ref ref = {.seq = out->seq, .lane = b->run, .priority = spec->priority};
+    if (spec->done_as)
+        return take_result(s, out->seq, spec->done_as, err);
+    struct job_ref ref = {.seq = out->seq, .lane = b->lane, .priority = spec->priority};
     return spec->needs_len ? 0 : line_up(s, &ref, out->run_at, b->now, err);
 }
 
 /* Specs and dependencies come second: a parent may stand after its child. */
-static int enqueue_rest(struct sqlite_store *s, const struct job_spec *specs, size_t n,
-                        const struct enqueued *out, struct err *err) {
-    for (size_t i = 0; i < n; i++) {
-        if (out[i].existed)
+static int enqueue_rest(struct sqlite_store *s, const struct batch *b, struct err *err) {
+    for (size_t i = 0; i < b->n; i++) {
+        const struct enqueued *out = &b->out[i];
+        if (out->existed)
             continue;
-        if (insert_spec(s, &specs[i], out, out[i].seq, err) < 0 ||
-            insert_needs(s, &specs[i], out, out[i].seq, err) < 0)
+        if (write_spec(s, &b->specs[i], b->out, out->seq, err) < 0 ||
+            insert_needs(s, &b->specs[i], b->out, out->seq, err) < 0)
             return -1;
     }
     return 0;
+}
+
+/* ---- jobs of a run ---- */
+
+static int find_run(struct sqlite_store *s, struct batch *b, struct err *err) {
+    if (!b->run)
+        return 0;
+    int rc = run_ref_get(s, b->run, &b->ref, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "no run %lld to add jobs to", (long long)b->run);
+    b->lane = b->ref.detached ? LANE_COMMON : b->run;
+    return rc < 0 ? -1 : 0;
+}
+
+static int add_to_run(struct sqlite_store *s, const struct batch *b, int64_t n, int64_t left,
+                      struct err *err) {
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->out[i].existed && q_run(s, err, "INSERT INTO run_job(run, seq) VALUES (?, ?)", "ii",
+                                        b->run, b->out[i].seq) < 0)
+            return -1;
+    return q_run(s, err,
+                 "UPDATE run SET added = added + ?2, left = left + ?3,"
+                 " finished_at = iif(?3 > 0, 0, finished_at) WHERE id = ?1",
+                 "iii", b->run, n, left) < 0
+               ? -1
+               : 0;
+}
+
+static int count_jobs(struct sqlite_store *s, const struct batch *b, struct err *err) {
+    int64_t n = 0, left = 0, first = 0, last = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->out[i].existed)
+            continue;
+        last = b->out[i].seq;
+        first = first ? first : last;
+        left += !b->specs[i].done_as;
+        n++;
+    }
+    if (!b->run || !n)
+        return 0;
+    if (b->ref.has_jobs)
+        return add_to_run(s, b, n, left, err);
+    return q_run(s, err,
+                 "UPDATE run SET first_seq = ?2, last_seq = ?3, left = ?4,"
+                 " finished_at = iif(?4 > 0, 0, ?5) WHERE id = ?1",
+                 "iiiii", b->run, first, last, left, b->now) < 0
+               ? -1
+               : 0;
+}
+
+/* Jobs added to a run that was halted or cancelled meanwhile. */
+static int meet_the_end(struct sqlite_store *s, const struct batch *b, struct err *err) {
+    if (!b->ref.has_jobs || !(b->ref.halted || b->ref.cancelled))
+        return 0;
+    struct seqs list = {0};
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->out[i].existed)
+            seqs_add(&list, b->out[i].seq);
+    int rc = b->ref.cancelled ? end_jobs(s, &list, JOB_CANCELLED, CAUSE_CANCELLED, err)
+                              : halt_jobs(s, &list, err);
+    for (size_t i = 0; rc >= 0 && i < b->n; i++)
+        rc = refresh(s, &b->out[i], err);
+    free(list.items);
+    return rc < 0 ? -1 : 0;
 }
 
 int op_enqueue(struct store *base, int64_t run, const struct job_spec *specs, size_t n,
                struct enqueued *out, struct err *err) {
     struct sqlite_store *s = (struct sqlite_store *)base;
-    struct batch b = {.run = run, .now = clock_wall_ms(), .specs = specs, .out = out};
+    struct batch b = {.run = run, .now = clock_wall_ms(), .specs = specs, .out = out, .n = n};
+    if (find_run(s, &b, err) < 0)
+        return -1;
     for (size_t i = 0; i < n; i++)
         if (enqueue_one(s, &b, i, err) < 0)
             return -1;
-    if (enqueue_rest(s, specs, n, out, err) < 0)
-        return -1;
-    if (run && n &&
-        q_run(s, err, "UPDATE run SET first_seq = ?, last_seq = ?, left = ? WHERE id = ?", "iiii",
-              out[0].seq, out[n - 1].seq, (int64_t)n, run) < 0)
+    if (enqueue_rest(s, &b, err) < 0 || count_jobs(s, &b, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (!out[i].existed && settle_needs(s, &specs[i], out, &out[i], err) < 0)
+        if (!out[i].existed && settle_needs(s, &b, i, err) < 0)
             return -1;
-    return 0;
-}
-
-static int find(struct sqlite_store *s, const char *id, struct job_ref *out, struct err *err) {
-    int64_t seq = 0;
-    int rc = q_int(s, err, &seq, "SELECT seq FROM job WHERE id = ?", "t", id);
-    return rc <= 0 ? rc : job_ref_get(s, seq, out, err);
-}
-
-int op_cancel(struct store *base, const char *id, enum job_state *after, struct err *err) {
-    struct sqlite_store *s = (struct sqlite_store *)base;
-    struct job_ref j;
-    int rc = find(s, id, &j, err);
-    if (rc <= 0)
-        return rc;
-    *after = JOB_CANCELLED;
-    if (j.state == JOB_CANCELLED)
-        return 1;
-    if (j.state == JOB_PROCESSING) {
-        *after = JOB_PROCESSING;
-        return q_run(s, err, "UPDATE job SET cancel = 1 WHERE seq = ? AND state = 2", "i", j.seq);
-    }
-    if (!job_may_change(j.state, JOB_CANCELLED))
-        return err_set(err, ERR_STATE, "job '%s' is %s; only unfinished jobs can be cancelled", id,
-                       job_state_names[j.state]);
-    if (leave_line(s, &j, err) < 0)
-        return -1;
-    return change_state(s, &j, JOB_CANCELLED, CAUSE_CANCELLED, err);
-}
-
-/* The run a job belongs to takes it back only while it is being worked; else it is everybody's, and
- * stays so: the run counts only jobs of its own lane. */
-static int lane_for_retry(struct sqlite_store *s, struct job_ref *j, struct err *err) {
-    int64_t live = 0;
-    if (j->lane == LANE_COMMON)
-        return 0;
-    if (q_int(s, err, &live,
-              "SELECT count(*) FROM run JOIN worker ON worker.id = run.worker"
-              " WHERE run.id = ?",
-              "i", j->run) < 0)
-        return -1;
-    if (!live) {
-        j->lane = LANE_COMMON;
-        return 0;
-    }
-    bool failed = j->state == JOB_CANCELLED || (j->state == JOB_DEAD && !j->allow_failure);
-    return q_run(s, err,
-                 "UPDATE run SET left = left + 1, failed = failed - ?2, finished_at = 0"
-                 " WHERE id = ?1",
-                 "ii", j->run, (int64_t)failed);
-}
-
-int op_retry(struct store *base, const char *id, bool again, enum job_state *before,
-             struct err *err) {
-    struct sqlite_store *s = (struct sqlite_store *)base;
-    struct job_ref j;
-    int rc = find(s, id, &j, err);
-    if (rc <= 0)
-        return rc;
-    *before = j.state;
-    bool may = j.state == JOB_DEAD || j.state == JOB_FAILED || j.state == JOB_CANCELLED ||
-               (j.state == JOB_COMPLETED && again);
-    if (!may)
-        return err_set(err, ERR_STATE, "job '%s' is %s; %s", id, job_state_names[j.state],
-                       j.state == JOB_COMPLETED
-                           ? "to run it once more: queuectl retry --again"
-                           : "only dead, failed and cancelled jobs are retried");
-    if (leave_line(s, &j, err) < 0 || (j.state != JOB_FAILED && lane_for_retry(s, &j, err) < 0) ||
-        change_state(s, &j, JOB_PENDING, CAUSE_NONE, err) < 0)
-        return -1;
-    int64_t now = clock_wall_ms();
-    if (q_run(s, err,
-              "UPDATE job SET lane = ?2, tries = 0, deaths = 0, waits = 0, error = NULL,"
-              " worker = 0, cancel = 0, run_at = ?3, exit_code = -1, signal = -1, delay_ms = 0,"
-              " finished_at = 0 WHERE seq = ?1",
-              "iii", j.seq, j.lane, now) < 0 ||
-        line_up(s, &j, now, now, err) < 0)
-        return -1;
-    return 1;
+    return meet_the_end(s, &b, err);
 }

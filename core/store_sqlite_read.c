@@ -15,7 +15,8 @@ static struct sqlite_store *self(struct store *base) {
     " j.finished_at, j.delay_ms, j.worker, j.exit_code, j.signal, j.error, p.name, p.kind,"        \
     " p.command, p.env, p.cwd, p.stdin, p.stdin_path, p.retries, p.timeout_ms, p.kill_after_ms,"   \
     " p.backoff, p.ok_codes, p.allow_failure, p.outputs, p.description, p.tags, p.meta,"           \
-    " (SELECT source FROM run WHERE run.id = j.run)"
+    " coalesce(p.source, (SELECT source FROM run WHERE run.id = j.run)), p.start_at,"              \
+    " p.max_age_ms, p.wants_when, p.fail_fast, p.artifacts, p.limits"
 #define JOB_FROM " FROM job j JOIN spec p USING(seq) "
 
 static void read_job_row(sqlite3_stmt *st, struct job *j) {
@@ -65,6 +66,12 @@ static void read_spec_row(sqlite3_stmt *st, struct job *j) {
     j->tags = col_text(st, 38);
     j->meta = col_text(st, 39);
     j->source = col_text(st, 40);
+    j->start_at = sqlite3_column_int64(st, 41);
+    j->max_age_ms = sqlite3_column_int64(st, 42);
+    j->when = sqlite3_column_int(st, 43);
+    j->fail_fast = sqlite3_column_int(st, 44);
+    col_buf(st, 45, &j->artifacts);
+    j->limits = col_text(st, 46);
 }
 
 static void read_job(sqlite3_stmt *st, struct job *out) {
@@ -89,91 +96,119 @@ int op_get(struct store *base, const char *id, int64_t seq, struct job *out, str
 
 /* ---- lists: pages by key, so that page 1,000 costs what page 1 costs ---- */
 
-/* Pending and failed jobs stand in the ready table (positive cursors) and in the time index
- * (negative ones), the order in which they will run. */
-static sqlite3_stmt *list_ready(struct sqlite_store *s, const struct list_query *q,
-                                struct err *err) {
-    return q_open(s, err,
-                  "SELECT " JOB_COLUMNS " FROM ready r JOIN job j USING(seq) JOIN spec p USING(seq)"
-                  " WHERE j.state = ?1 AND (?2 = 0 OR (r.lane, r.rank, r.seq) >"
-                  " (SELECT lane, -priority, seq FROM job WHERE seq = ?2))"
-                  " ORDER BY r.lane, r.rank, r.seq LIMIT ?3",
-                  "iii", (int64_t)q->state, q->after, (int64_t)q->limit);
+/* Parts of a list, in their order. */
+enum { FROM_THE_START, BY_SEQ, IN_READY, IN_TIMED };
+
+struct page {
+    struct sqlite_store *s;
+    const struct list_query *q;
+    struct job *out;
+    size_t *n;
+    struct list_cursor *next;
+    struct err *err;
+};
+
+static int64_t room(const struct page *p) {
+    return p->q->limit - (int64_t)*p->n;
 }
 
-static sqlite3_stmt *list_timed(struct sqlite_store *s, const struct list_query *q, int64_t after,
-                                int limit, struct err *err) {
-    return q_open(s, err,
-                  "SELECT " JOB_COLUMNS " FROM timed t JOIN job j USING(seq) JOIN spec p USING(seq)"
-                  " WHERE j.state = ?1 AND (?2 = 0 OR (t.lane, t.run_at, t.seq) >"
-                  " (SELECT lane, run_at, seq FROM job WHERE seq = ?2))"
-                  " ORDER BY t.lane, t.run_at, t.seq LIMIT ?3",
-                  "iii", (int64_t)q->state, after, (int64_t)limit);
+/* Reads the rows of one part. Their last columns are where they stand in it; the last one of a full
+ * page is the cursor. */
+static int collect(const struct page *p, int part, sqlite3_stmt *st) {
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(p->s, st, p->err)) > 0) {
+        struct job *j = &p->out[(*p->n)++];
+        read_job(st, j);
+        if (!room(p))
+            *p->next = (struct list_cursor){part, sqlite3_column_int64(st, 47),
+                                            sqlite3_column_int64(st, 48), j->seq};
+    }
+    return rc;
 }
 
-static sqlite3_stmt *list_run(struct sqlite_store *s, const struct list_query *q, struct err *err) {
-    return q_open(s, err,
-                  "SELECT " JOB_COLUMNS JOB_FROM
-                  "WHERE j.seq > max(?2, (SELECT first_seq - 1 FROM run WHERE id = ?1))"
-                  " AND j.seq <= (SELECT last_seq FROM run WHERE id = ?1)"
-                  " AND (?3 < 0 OR j.state = ?3) ORDER BY j.seq LIMIT ?4",
-                  "iiii", q->run, q->after, (int64_t)q->state, (int64_t)q->limit);
+/* Pending and failed jobs stand in the ready table and in the time index, the order in which they
+ * will run. */
+static int list_in_line(const struct page *p) {
+    const struct list_query *q = p->q;
+    const struct list_cursor top = {0, INT64_MIN, INT64_MIN, INT64_MIN};
+    struct list_cursor c = q->after.part == IN_READY ? q->after : top;
+    int64_t state = q->state;
+    if (q->after.part != IN_TIMED &&
+        collect(p, IN_READY,
+                q_open(p->s, p->err,
+                       "SELECT " JOB_COLUMNS ", r.lane, r.rank"
+                       " FROM ready r JOIN job j USING(seq) JOIN spec p USING(seq)"
+                       " WHERE j.state = ? AND (r.lane, r.rank, r.seq) > (?, ?, ?)"
+                       " ORDER BY r.lane, r.rank, r.seq LIMIT ?",
+                       "iiiii", state, c.lane, c.at, c.seq, room(p))) < 0)
+        return -1;
+    if (!room(p))
+        return 0;
+    c = q->after.part == IN_TIMED ? q->after : top;
+    return collect(p, IN_TIMED,
+                   q_open(p->s, p->err,
+                          "SELECT " JOB_COLUMNS ", t.lane, t.run_at"
+                          " FROM timed t JOIN job j USING(seq) JOIN spec p USING(seq)"
+                          " WHERE j.state = ? AND (t.lane, t.run_at, t.seq) > (?, ?, ?)"
+                          " ORDER BY t.lane, t.run_at, t.seq LIMIT ?",
+                          "iiiii", state, c.lane, c.at, c.seq, room(p)));
 }
 
-static sqlite3_stmt *list_newest(struct sqlite_store *s, const struct list_query *q,
-                                 struct err *err) {
-    int64_t before = q->after ? q->after : INT64_MAX, limit = q->limit;
+/* Its own jobs, then those added to it: these have later seqs. */
+static int list_run(const struct page *p) {
+    const struct list_query *q = p->q;
+    int64_t state = q->state;
+    if (collect(p, BY_SEQ,
+                q_open(p->s, p->err,
+                       "SELECT " JOB_COLUMNS ", 0, 0" JOB_FROM
+                       "WHERE j.seq > max(?2, (SELECT first_seq - 1 FROM run WHERE id = ?1))"
+                       " AND j.seq <= (SELECT last_seq FROM run WHERE id = ?1)"
+                       " AND (?3 < 0 OR j.state = ?3) ORDER BY j.seq LIMIT ?4",
+                       "iiii", q->run, q->after.seq, state, room(p))) < 0)
+        return -1;
+    if (!room(p))
+        return 0;
+    return collect(p, BY_SEQ,
+                   q_open(p->s, p->err,
+                          "SELECT " JOB_COLUMNS ", 0, 0 FROM run_job a"
+                          " JOIN job j USING(seq) JOIN spec p USING(seq)"
+                          " WHERE a.run = ?1 AND a.seq > ?2 AND (?3 < 0 OR j.state = ?3)"
+                          " ORDER BY a.seq LIMIT ?4",
+                          "iiii", q->run, q->after.seq, state, room(p)));
+}
+
+static sqlite3_stmt *newest(struct sqlite_store *s, const struct list_query *q, struct err *err) {
+    int64_t before = q->after.part ? q->after.seq : INT64_MAX, limit = q->limit;
     if (q->state < 0)
         return q_open(s, err,
-                      "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.seq < ? ORDER BY j.seq DESC LIMIT ?",
+                      "SELECT " JOB_COLUMNS ", 0, 0" JOB_FROM
+                      "WHERE j.seq < ? ORDER BY j.seq DESC LIMIT ?",
                       "ii", before, limit);
     if (q->state == JOB_PROCESSING)
         return q_open(s, err,
-                      "SELECT " JOB_COLUMNS JOB_FROM
+                      "SELECT " JOB_COLUMNS ", 0, 0" JOB_FROM
                       "WHERE j.state = 2 AND j.seq < ? ORDER BY j.seq DESC LIMIT ?",
                       "ii", before, limit);
     return q_open(s, err,
-                  "SELECT " JOB_COLUMNS JOB_FROM
+                  "SELECT " JOB_COLUMNS ", 0, 0" JOB_FROM
                   "WHERE j.state = ? AND j.state NOT IN (1, 2) AND j.seq < ?"
                   " ORDER BY j.seq DESC LIMIT ?",
                   "iii", (int64_t)q->state, before, limit);
 }
 
-static int collect(struct sqlite_store *s, sqlite3_stmt *st, struct job *out, size_t *n,
-                   struct err *err) {
-    int rc = st ? 0 : -1;
-    while (st && (rc = q_row(s, st, err)) > 0)
-        read_job(st, &out[(*n)++]);
-    return rc;
-}
-
-static int list_in_line(struct sqlite_store *s, const struct list_query *q, struct job *out,
-                        size_t *n, int64_t *next, struct err *err) {
-    int rc = 0;
-    if (q->after >= 0)
-        rc = collect(s, list_ready(s, q, err), out, n, err);
-    size_t ready = *n;
-    if (rc == 0 && *n < (size_t)q->limit)
-        rc = collect(s, list_timed(s, q, q->after < 0 ? -q->after : 0, q->limit - (int)*n, err),
-                     out, n, err);
-    if (*n == (size_t)q->limit)
-        *next = *n > ready || q->after < 0 ? -out[*n - 1].seq : out[*n - 1].seq;
-    return rc;
-}
-
 int op_list(struct store *base, const struct list_query *q, struct job *out, size_t *n,
-            int64_t *next, struct err *err) {
-    struct sqlite_store *s = self(base);
-    *n = 0;
-    *next = 0;
+            struct list_cursor *next, struct err *err) {
+    struct page p = {self(base), q, out, n, next, err};
+    bool in_line = q->state == JOB_PENDING || q->state == JOB_FAILED;
     int rc;
-    if (!q->run && (q->state == JOB_PENDING || q->state == JOB_FAILED)) {
-        rc = list_in_line(s, q, out, n, next, err);
-    } else {
-        rc = collect(s, q->run ? list_run(s, q, err) : list_newest(s, q, err), out, n, err);
-        if (*n == (size_t)q->limit)
-            *next = out[*n - 1].seq;
-    }
+    *n = 0;
+    *next = (struct list_cursor){0};
+    if (q->run)
+        rc = list_run(&p);
+    else if (in_line)
+        rc = list_in_line(&p);
+    else
+        rc = collect(&p, BY_SEQ, newest(p.s, q, err));
     if (rc < 0)
         while (*n)
             job_free(&out[--*n]);
@@ -263,6 +298,67 @@ int op_values(struct store *base, int64_t seq, struct buf *out, struct err *err)
         col_buf(st, 0, out);
         col_buf(st, 1, out);
         buf_add(out, "", 1);
+    }
+    return rc;
+}
+
+int op_artifacts(struct store *base, int64_t seq, struct buf *out, struct err *err) {
+    struct sqlite_store *s = self(base);
+    sqlite3_stmt *st = q_open(
+        s, err, "SELECT '=' || size || ' ' || path FROM artifact WHERE job = ? ORDER BY path", "i",
+        seq);
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0) {
+        col_buf(st, 0, out);
+        buf_add(out, "", 1);
+    }
+    return rc;
+}
+
+/* ---- what a job needs ---- */
+
+static void add_entry(struct buf *out, const char *key, const void *value, size_t len) {
+    buf_printf(out, "=%s=", key);
+    buf_add(out, value, value ? strnlen(value, len) : 0); /* a NUL would end the entry */
+    buf_add(out, "", 1);
+}
+
+static void add_column(struct buf *out, const char *key, sqlite3_stmt *st, int col) {
+    const void *value = sqlite3_column_blob(st, col);
+    add_entry(out, key, value, (size_t)sqlite3_column_bytes(st, col));
+}
+
+static void add_output(struct buf *out, sqlite3_stmt *st) {
+    struct buf pair = {0};
+    col_buf(st, 4, &pair);
+    buf_add(&pair, "=", 1);
+    col_buf(st, 5, &pair);
+    add_entry(out, "output", pair.data, pair.len);
+    buf_free(&pair);
+}
+
+int op_needs(struct store *base, int64_t seq, struct buf *out, struct err *err) {
+    struct sqlite_store *s = self(base);
+    int64_t last = 0;
+    sqlite3_stmt *st =
+        q_open(s, err,
+               "SELECT coalesce(p.name, j.id), j.state, j.error, j.seq, v.key, v.value FROM dep d"
+               " JOIN job j ON j.seq = d.parent JOIN spec p ON p.seq = d.parent"
+               " LEFT JOIN value v ON v.job = d.parent"
+               " WHERE d.child = ? ORDER BY d.parent, v.key",
+               "i", seq);
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0) {
+        if (sqlite3_column_int64(st, 3) != last) {
+            const char *state = job_state_names[sqlite3_column_int(st, 1) % JOB_STATES];
+            add_column(out, "need", st, 0);
+            add_entry(out, "state", state, strlen(state));
+            if (sqlite3_column_type(st, 2) != SQLITE_NULL)
+                add_column(out, "error", st, 2);
+            last = sqlite3_column_int64(st, 3);
+        }
+        if (sqlite3_column_type(st, 4) != SQLITE_NULL)
+            add_output(out, st);
     }
     return rc;
 }

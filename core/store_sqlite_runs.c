@@ -8,12 +8,31 @@ static struct sqlite_store *self(struct store *base) {
     return (struct sqlite_store *)base;
 }
 
+int op_source_add(struct store *base, const char *hash, struct bytes text, struct err *err) {
+    return q_run(self(base), err, "INSERT OR IGNORE INTO source(hash, text) VALUES (?, ?)", "tb",
+                 hash, text) < 0
+               ? -1
+               : 0;
+}
+
+int op_source(struct store *base, const char *hash, struct buf *out, struct err *err) {
+    sqlite3_stmt *st = q_open(self(base), err, "SELECT text FROM source WHERE hash = ?", "t", hash);
+    int rc = st ? q_row(self(base), st, err) : -1;
+    if (rc <= 0)
+        return rc;
+    col_buf(st, 0, out);
+    q_end(st);
+    return 1;
+}
+
 int op_run_create(struct store *base, const struct run_spec *spec, int64_t *id, struct err *err) {
     struct sqlite_store *s = self(base);
-    if (q_run(s, err, "INSERT OR IGNORE INTO source(hash, text) VALUES (?, ?)", "tb", spec->hash,
-              spec->text) < 0 ||
-        q_run(s, err, "INSERT INTO run(path, source, started_at) VALUES (?, ?, ?)", "tti",
-              spec->path, spec->hash, clock_wall_ms()) < 0)
+    if (op_source_add(base, spec->hash, spec->text, err) < 0 ||
+        q_run(s, err,
+              "INSERT INTO run(path, source, started_at, fail_fast, detached, info)"
+              " VALUES (?, ?, ?, ?, ?, ?)",
+              "ttiiit", spec->path, spec->hash, clock_wall_ms(), (int64_t)spec->fail_fast,
+              (int64_t)spec->detached, spec->info) < 0)
         return -1;
     *id = sqlite3_last_insert_rowid(s->db);
     return 0;
@@ -25,18 +44,12 @@ int op_run_attach(struct store *base, int64_t run, int64_t worker, struct err *e
                : 0;
 }
 
-int op_run_get(struct store *base, int64_t id, const char *path, struct run *out, struct err *err) {
-    struct sqlite_store *s = self(base);
-    sqlite3_stmt *st = q_open(
-        s, err,
-        "SELECT id, path, source, started_at, finished_at, first_seq, last_seq, left, failed,"
-        " worker, text FROM run JOIN source ON source.hash = run.source"
-        " WHERE id = iif(?1, ?1, (SELECT max(id) FROM run WHERE path = ?2))",
-        "it", id, path);
-    int rc = st ? q_row(s, st, err) : -1;
-    if (rc <= 0)
-        return rc;
-    *out = (struct run){
+#define RUN_COLUMNS                                                                                \
+    "id, path, source, started_at, finished_at, first_seq, last_seq, left, failed, worker,"        \
+    " fail_fast, halted, detached, cancelled, added, info"
+
+static struct run read_run(sqlite3_stmt *st) {
+    return (struct run){
         .id = sqlite3_column_int64(st, 0),
         .path = col_text(st, 1),
         .hash = col_text(st, 2),
@@ -47,15 +60,84 @@ int op_run_get(struct store *base, int64_t id, const char *path, struct run *out
         .left = sqlite3_column_int64(st, 7),
         .failed = sqlite3_column_int64(st, 8),
         .worker = sqlite3_column_int64(st, 9),
-        .text = col_text(st, 10),
+        .fail_fast = sqlite3_column_int(st, 10),
+        .halted = sqlite3_column_int64(st, 11) != 0,
+        .detached = sqlite3_column_int(st, 12),
+        .cancelled = sqlite3_column_int(st, 13),
+        .added = sqlite3_column_int64(st, 14),
+        .info = col_text(st, 15),
     };
+}
+
+int op_run_get(struct store *base, int64_t id, const char *path, struct run *out, struct err *err) {
+    struct sqlite_store *s = self(base);
+    sqlite3_stmt *st = q_open(s, err,
+                              "SELECT " RUN_COLUMNS ", text"
+                              " FROM run JOIN source ON source.hash = run.source"
+                              " WHERE id = iif(?1, ?1, (SELECT max(id) FROM run WHERE path = ?2))",
+                              "it", id, path);
+    int rc = st ? q_row(s, st, err) : -1;
+    if (rc <= 0)
+        return rc;
+    *out = read_run(st);
+    out->text = col_text(st, 16);
     q_end(st);
     return 1;
 }
 
-int op_run_left(struct store *base, int64_t run, int64_t *left, struct err *err) {
-    *left = 0;
-    return q_int(self(base), err, left, "SELECT left FROM run WHERE id = ?", "i", run) < 0 ? -1 : 0;
+int op_runs(struct store *base, const struct run_query *q, struct run *out, size_t *n,
+            int64_t *next, struct err *err) {
+    struct sqlite_store *s = self(base);
+    int64_t before = q->after ? q->after : INT64_MAX, limit = q->limit;
+    *n = 0;
+    *next = 0;
+    sqlite3_stmt *st =
+        q->path ? q_open(s, err,
+                         "SELECT " RUN_COLUMNS
+                         " FROM run WHERE path = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                         "tii", q->path, before, limit)
+                : q_open(s, err,
+                         "SELECT " RUN_COLUMNS " FROM run WHERE id < ? ORDER BY id DESC LIMIT ?",
+                         "ii", before, limit);
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0)
+        out[(*n)++] = read_run(st);
+    if (rc < 0)
+        while (*n)
+            run_free(&out[--*n]);
+    if (*n == (size_t)q->limit)
+        *next = out[*n - 1].id;
+    return rc;
+}
+
+int op_run_left(struct store *base, int64_t run, int64_t *left, bool *halted, struct err *err) {
+    struct run_ref ref = {0};
+    int rc = run_ref_get(self(base), run, &ref, err);
+    *left = ref.left;
+    *halted = ref.halted;
+    return rc < 0 ? -1 : 0;
+}
+
+int op_run_times(struct store *base, int64_t run, struct buf *out, struct err *err) {
+    struct sqlite_store *s = self(base);
+    struct seqs done = {0};
+    int rc = run_jobs(s, run, 1 << JOB_COMPLETED, &done, err);
+    for (size_t i = 0; rc >= 0 && i < done.len; i++) {
+        sqlite3_stmt *st = q_open(s, err,
+                                  "SELECT '=' || duration_ms || ' ' || name FROM job"
+                                  " JOIN spec USING(seq)"
+                                  " JOIN attempt a ON a.job = seq AND a.token = job.starts"
+                                  " WHERE seq = ? AND name IS NOT NULL",
+                                  "i", done.items[i]);
+        rc = st ? q_row(s, st, err) : -1;
+        if (rc > 0) {
+            col_buf(st, 0, out);
+            buf_add(out, "", 1);
+            q_end(st);
+        }
+    }
+    free(done.items);
+    return rc < 0 ? -1 : 0;
 }
 
 int op_worker_add(struct store *base, const struct worker_spec *w, int64_t *id, struct err *err) {

@@ -56,6 +56,41 @@ static const char schema_1[] =
     "  started_at INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL,"
     "  beat_boot_ms INTEGER NOT NULL, stop INTEGER NOT NULL DEFAULT 0);";
 
+/* Columns of spec and run, and:
+ * run_job:  jobs added to a run beside its own, which are a range of seqs.
+ * artifact: files a job has kept.
+ * Counters of a run now follow all of its jobs, also those that left its lane by a retry; a run
+ * whose unfinished jobs all did so is what is called detached from here on. */
+static const char schema_2[] =
+    "ALTER TABLE spec ADD COLUMN source TEXT;"
+    "ALTER TABLE spec ADD COLUMN start_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE spec ADD COLUMN max_age_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE spec ADD COLUMN wants_when INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE spec ADD COLUMN fail_fast INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE spec ADD COLUMN artifacts BLOB;"
+    "ALTER TABLE spec ADD COLUMN limits TEXT;"
+    "ALTER TABLE run ADD COLUMN fail_fast INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN halted INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN detached INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN added INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN info TEXT;"
+    "CREATE TABLE run_job(run INTEGER, seq INTEGER, PRIMARY KEY(run, seq)) WITHOUT ROWID;"
+    "CREATE TABLE artifact(job INTEGER, path TEXT, size INTEGER NOT NULL, PRIMARY KEY(job, path))"
+    "  WITHOUT ROWID;"
+    "CREATE INDEX dep_by_child ON dep(child);"
+    "UPDATE run SET (left, failed, detached) ="
+    "  (SELECT coalesce(sum(state NOT IN (3, 5, 6, 7)), 0),"
+    "    coalesce(sum((state = 5 AND NOT allow_failure) OR state = 6"
+    "      OR (state = 7 AND cause != 11)), 0),"
+    "    coalesce(min(lane = 0) FILTER (WHERE state NOT IN (3, 5, 6, 7)), 0)"
+    "    FROM job JOIN spec USING(seq)"
+    "    WHERE seq BETWEEN run.first_seq AND run.last_seq AND job.run = run.id);"
+    "UPDATE run SET finished_at = 0 WHERE left > 0;";
+
+/* steps[v]: from version v to v + 1. */
+static const char *const steps[SCHEMA_VERSION] = {schema_1, schema_2};
+
 static int version(struct sqlite_store *s, int64_t *user, int64_t *app, struct err *err) {
     if (q_int(s, err, user, "PRAGMA user_version", "") < 0)
         return -1;
@@ -72,14 +107,34 @@ static int refuse(const struct sqlite_store *s, int64_t user, int64_t app, struc
                    (long long)user, SCHEMA_VERSION);
 }
 
-static int create(struct sqlite_store *s, struct err *err) {
+/* A worker of version 1 that goes on while its store is migrated may write its own number over the
+ * new one; what it does to the tables fits both. */
+static int is_done(struct sqlite_store *s, int64_t from, struct err *err) {
+    int64_t tables = 0;
+    if (from != 1)
+        return 0;
+    return q_int(s, err, &tables, "SELECT count(*) FROM sqlite_schema WHERE name = 'run_job'", "") <
+                   0
+               ? -1
+               : tables > 0;
+}
+
+static int upgrade(struct sqlite_store *s, int64_t from, struct err *err) {
     char sql[96];
     sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
                      APPLICATION_ID, SCHEMA_VERSION);
-    int rc = sqlite3_exec(s->db, schema_1, NULL, NULL, NULL);
+    int rc = SQLITE_OK, done = is_done(s, from, err);
+    if (done < 0)
+        return -1;
+    for (int64_t v = from + done; rc == SQLITE_OK && v < SCHEMA_VERSION; v++)
+        rc = sqlite3_exec(s->db, steps[v], NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : q_fail(s, err, rc);
+}
+
+static bool is_ours(int64_t user, int64_t app) {
+    return app == APPLICATION_ID && user > 0 && user <= SCHEMA_VERSION;
 }
 
 /* Nothing may be in a database that becomes ours. */
@@ -94,37 +149,15 @@ static int migrate(struct sqlite_store *s, struct err *err) {
     int64_t user = 0, app = 0;
     if (version(s, &user, &app, err) < 0)
         return -1;
-    if (app == APPLICATION_ID && user == SCHEMA_VERSION)
-        return 0; /* somebody else was quicker */
+    if (is_ours(user, app)) /* perhaps by now: somebody else may have been quicker */
+        return user == SCHEMA_VERSION ? 0 : upgrade(s, user, err);
     int empty = is_empty(s, err);
     if (empty < 0)
         return -1;
-    return empty && app == 0 && user == 0 ? create(s, err) : refuse(s, user, app, err);
+    return empty && app == 0 && user == 0 ? upgrade(s, 0, err) : refuse(s, user, app, err);
 }
 
-int schema_ready(struct sqlite_store *s, struct err *err) {
-    int64_t user = 0, app = 0;
-    if (version(s, &user, &app, err) < 0)
-        return -1;
-    if (app == APPLICATION_ID && user == SCHEMA_VERSION)
-        return 0;
-    int empty = is_empty(s, err);
-    if (empty < 0)
-        return -1;
-    if (!empty && version(s, &user, &app, err) < 0) /* somebody else may have made it just now */
-        return -1;
-    if (app == APPLICATION_ID && user == SCHEMA_VERSION)
-        return 0;
-    if (app != 0 || user != 0 || !empty) /* before anything is written to it */
-        return refuse(s, user, app, err);
-    /* Switching to WAL takes a lock of its own that no busy handler waits for everywhere. */
-    int rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
-    for (int i = 0; rc == SQLITE_BUSY && i < 1000; i++) {
-        sqlite3_sleep(5);
-        rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
-    }
-    if (rc != SQLITE_OK)
-        return q_fail(s, err, rc);
+static int migrate_in_tx(struct sqlite_store *s, struct err *err) {
     if (s->base.ops->begin(&s->base, err) < 0)
         return -1;
     if (migrate(s, err) < 0) {
@@ -132,4 +165,30 @@ int schema_ready(struct sqlite_store *s, struct err *err) {
         return -1;
     }
     return s->base.ops->commit(&s->base, err);
+}
+
+/* Switching to WAL takes a lock of its own that no busy handler waits for everywhere. */
+static int switch_to_wal(struct sqlite_store *s, struct err *err) {
+    int rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    for (int i = 0; rc == SQLITE_BUSY && i < 1000; i++) {
+        sqlite3_sleep(5);
+        rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    }
+    return rc == SQLITE_OK ? 0 : q_fail(s, err, rc);
+}
+
+int schema_ready(struct sqlite_store *s, struct err *err) {
+    int64_t user = 0, app = 0;
+    if (version(s, &user, &app, err) < 0)
+        return -1;
+    int empty = is_ours(user, app) ? 0 : is_empty(s, err);
+    if (empty < 0)
+        return -1;
+    if (!empty && version(s, &user, &app, err) < 0) /* somebody else may have made it just now */
+        return -1;
+    if (is_ours(user, app))
+        return user == SCHEMA_VERSION ? 0 : migrate_in_tx(s, err);
+    if (app != 0 || user != 0 || !empty) /* before anything is written to it */
+        return refuse(s, user, app, err);
+    return switch_to_wal(s, err) < 0 ? -1 : migrate_in_tx(s, err);
 }

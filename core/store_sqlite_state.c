@@ -7,10 +7,11 @@
 #include "store_sqlite_impl.h"
 
 int job_ref_get(struct sqlite_store *s, int64_t seq, struct job_ref *out, struct err *err) {
-    sqlite3_stmt *st = q_open(s, err,
-                              "SELECT lane, run, delay_ms, state, priority, queue, allow_failure"
-                              " FROM job JOIN spec USING(seq) WHERE seq = ?",
-                              "i", seq);
+    sqlite3_stmt *st =
+        q_open(s, err,
+               "SELECT lane, run, delay_ms, state, priority, queue, allow_failure,"
+               " cause, start_at, fail_fast FROM job JOIN spec USING(seq) WHERE seq = ?",
+               "i", seq);
     if (!st)
         return -1;
     int rc = q_row(s, st, err);
@@ -24,6 +25,9 @@ int job_ref_get(struct sqlite_store *s, int64_t seq, struct job_ref *out, struct
         .state = (enum job_state)sqlite3_column_int(st, 3),
         .priority = sqlite3_column_int(st, 4),
         .allow_failure = sqlite3_column_int(st, 6),
+        .cause = (enum job_cause)sqlite3_column_int(st, 7),
+        .start_at = sqlite3_column_int64(st, 8),
+        .fail_fast = sqlite3_column_int(st, 9),
     };
     const char *queue = (const char *)sqlite3_column_text(st, 5);
     memcpy(out->queue, queue, strnlen(queue, QUEUE_MAX_LEN));
@@ -58,6 +62,10 @@ int leave_line(struct sqlite_store *s, const struct job_ref *j, struct err *err)
                : 0;
 }
 
+int64_t first_start(int64_t now, int64_t delay_ms, int64_t start_at) {
+    return now + delay_ms > start_at ? now + delay_ms : start_at;
+}
+
 /* ---- dependants ---- */
 
 /* What a final job is to those that wait for it. */
@@ -83,9 +91,13 @@ static void push(struct ended_list *l, int64_t seq, enum ending how) {
 static enum ending ending(const struct job_ref *j, enum job_state to, enum job_cause cause) {
     if (to == JOB_COMPLETED || (to == JOB_DEAD && j->allow_failure))
         return ENDED_WELL;
-    if (to == JOB_SKIPPED && cause == CAUSE_NOT_NEEDED)
+    if (to == JOB_SKIPPED && job_skip_is_neutral(cause))
         return ENDED_NEUTRAL;
     return ENDED_BADLY;
+}
+
+bool ended_badly(const struct job_ref *j) {
+    return ending(j, j->state, j->cause) == ENDED_BADLY;
 }
 
 enum verdict { GO_ON, SKIP_FAILED, SKIP_NOT_NEEDED };
@@ -101,7 +113,7 @@ static const enum verdict verdicts[JOB_ONS][3] = {
 
 static int count_run_down(struct sqlite_store *s, const struct job_ref *j, enum ending how,
                           struct err *err) {
-    if (!j->run || j->lane != j->run)
+    if (!j->run)
         return 0;
     return q_run(s, err,
                  "UPDATE run SET left = left - 1, failed = failed + ?2,"
@@ -111,9 +123,8 @@ static int count_run_down(struct sqlite_store *s, const struct job_ref *j, enum 
                : 0;
 }
 
-/* The guarded update alone. */
-static int set_state(struct sqlite_store *s, const struct job_ref *j, enum job_state to,
-                     enum job_cause cause, struct err *err) {
+int set_state(struct sqlite_store *s, const struct job_ref *j, enum job_state to,
+              enum job_cause cause, struct err *err) {
     if (!job_may_change(j->state, to))
         return err_set(err, ERR_STATE, "a %s job cannot become %s", job_state_names[j->state],
                        job_state_names[to]);
@@ -138,7 +149,7 @@ static int release(struct sqlite_store *s, const struct job_ref *child, struct e
         return -1;
     if (waits > 0)
         return 0;
-    int64_t run_at = now + child->delay_ms;
+    int64_t run_at = first_start(now, child->delay_ms, child->start_at);
     if (set_state(s, child, JOB_PENDING, CAUSE_NONE, err) < 0 ||
         q_run(s, err, "UPDATE job SET run_at = ? WHERE seq = ?", "ii", run_at, child->seq) < 0)
         return -1;
@@ -205,17 +216,22 @@ static int settle_children(struct sqlite_store *s, const struct ended *parent,
     return rc;
 }
 
-/* A list instead of recursion: a chain of any length may be skipped at once. */
+/* Whoever waits for one of the list, which is freed. It grows on the way, instead of recursion: a
+ * chain of any length may be skipped at once. */
+static int settle_all(struct sqlite_store *s, struct ended_list *todo, struct err *err) {
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < todo->len; i++) {
+        struct ended parent = todo->items[i];
+        rc = settle_children(s, &parent, todo, err);
+    }
+    free(todo->items);
+    return rc;
+}
+
 static int settle(struct sqlite_store *s, int64_t seq, enum ending how, struct err *err) {
     struct ended_list todo = {0};
-    int rc = 0;
     push(&todo, seq, how);
-    for (size_t i = 0; rc >= 0 && i < todo.len; i++) {
-        struct ended parent = todo.items[i];
-        rc = settle_children(s, &parent, &todo, err);
-    }
-    free(todo.items);
-    return rc;
+    return settle_all(s, &todo, err);
 }
 
 int settle_if_final(struct sqlite_store *s, int64_t seq, struct err *err) {
@@ -223,11 +239,129 @@ int settle_if_final(struct sqlite_store *s, int64_t seq, struct err *err) {
     int rc = job_ref_get(s, seq, &j, err);
     if (rc == 0)
         return err_set(err, ERR_NOT_FOUND, "no job number %lld to wait for", (long long)seq);
-    int64_t cause = 0;
-    if (rc < 0 || q_int(s, err, &cause, "SELECT cause FROM job WHERE seq = ?", "i", seq) < 0)
+    if (rc < 0)
         return -1;
-    return job_is_final(j.state) ? settle(s, seq, ending(&j, j.state, (enum job_cause)cause), err)
-                                 : 0;
+    return job_is_final(j.state) ? settle(s, seq, ending(&j, j.state, j.cause), err) : 0;
+}
+
+/* ---- runs ---- */
+
+void seqs_add(struct seqs *l, int64_t seq) {
+    if (l->len == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 16;
+        l->items = xrealloc(l->items, l->cap * sizeof(*l->items));
+    }
+    l->items[l->len++] = seq;
+}
+
+int run_ref_get(struct sqlite_store *s, int64_t run, struct run_ref *out, struct err *err) {
+    sqlite3_stmt *st = q_open(s, err,
+                              "SELECT fail_fast, halted, detached, cancelled,"
+                              " last_seq >= first_seq, left FROM run WHERE id = ?",
+                              "i", run);
+    int rc = st ? q_row(s, st, err) : -1;
+    if (rc <= 0)
+        return rc;
+    *out = (struct run_ref){
+        .fail_fast = sqlite3_column_int(st, 0),
+        .halted = sqlite3_column_int64(st, 1),
+        .detached = sqlite3_column_int(st, 2),
+        .cancelled = sqlite3_column_int(st, 3),
+        .has_jobs = sqlite3_column_int(st, 4),
+        .left = sqlite3_column_int64(st, 5),
+    };
+    q_end(st);
+    return 1;
+}
+
+int run_jobs(struct sqlite_store *s, int64_t run, unsigned states, struct seqs *out,
+             struct err *err) {
+    sqlite3_stmt *st =
+        q_open(s, err,
+               "SELECT j.seq FROM run r JOIN job j ON j.seq BETWEEN r.first_seq AND r.last_seq"
+               " WHERE r.id = ?1 AND j.run = ?1 AND (?2 >> j.state) & 1"
+               " UNION ALL SELECT j.seq FROM run_job a JOIN job j USING(seq)"
+               " WHERE a.run = ?1 AND (?2 >> j.state) & 1 ORDER BY 1",
+               "ii", run, (int64_t)states);
+    int rc = st ? 0 : -1;
+    while (st && (rc = q_row(s, st, err)) > 0)
+        seqs_add(out, sqlite3_column_int64(st, 0));
+    return rc;
+}
+
+int outlives_halt(struct sqlite_store *s, int64_t seq, struct err *err) {
+    int64_t one = 0;
+    return q_int(s, err, &one, "SELECT 1 FROM dep WHERE child = ? AND cond != 0 LIMIT 1", "i", seq);
+}
+
+int note_halt(struct sqlite_store *s, const struct job_ref *j, struct err *err) {
+    return q_run(s, err,
+                 "UPDATE job SET error = (SELECT 'not started after the failure of '"
+                 " || coalesce('''' || spec.name || '''', p.id) || ' (fail_fast)'"
+                 " FROM run JOIN job p ON p.seq = run.halted JOIN spec ON spec.seq = p.seq"
+                 " WHERE run.id = ?2) WHERE seq = ?1",
+                 "ii", j->seq, j->run) < 0
+               ? -1
+               : 0;
+}
+
+static int end_one(struct sqlite_store *s, int64_t seq, enum job_state to, enum job_cause cause,
+                   struct ended_list *todo, struct err *err) {
+    struct job_ref j;
+    int rc = job_ref_get(s, seq, &j, err);
+    if (rc <= 0 || !(UNSTARTED & 1U << j.state))
+        return rc < 0 ? -1 : 0;
+    if (to == JOB_SKIPPED && j.state == JOB_FAILED) {
+        to = JOB_DEAD;
+        cause = j.cause;
+    }
+    enum ending how = ending(&j, to, cause);
+    if (leave_line(s, &j, err) < 0 || set_state(s, &j, to, cause, err) < 0 ||
+        count_run_down(s, &j, how, err) < 0)
+        return -1;
+    push(todo, seq, how);
+    return cause == CAUSE_FAIL_FAST ? note_halt(s, &j, err) : 0;
+}
+
+int end_jobs(struct sqlite_store *s, const struct seqs *list, enum job_state to,
+             enum job_cause cause, struct err *err) {
+    struct ended_list todo = {0};
+    for (size_t i = 0; i < list->len; i++)
+        if (end_one(s, list->items[i], to, cause, &todo, err) < 0) {
+            free(todo.items);
+            return -1;
+        }
+    return settle_all(s, &todo, err);
+}
+
+int halt_jobs(struct sqlite_store *s, const struct seqs *list, struct err *err) {
+    struct seqs ending = {0};
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < list->len; i++) {
+        rc = outlives_halt(s, list->items[i], err);
+        if (rc == 0)
+            seqs_add(&ending, list->items[i]);
+    }
+    if (rc >= 0)
+        rc = end_jobs(s, &ending, JOB_SKIPPED, CAUSE_FAIL_FAST, err);
+    free(ending.items);
+    return rc < 0 ? -1 : 0;
+}
+
+/* A job of a run died. */
+static int halt_run(struct sqlite_store *s, const struct job_ref *j, struct err *err) {
+    struct run_ref run;
+    int rc = run_ref_get(s, j->run, &run, err);
+    if (rc <= 0 || run.halted || !(run.fail_fast || j->fail_fast))
+        return rc < 0 ? -1 : 0;
+    struct seqs list = {0};
+    rc = q_run(s, err, "UPDATE run SET halted = ? WHERE id = ?", "ii", j->seq, j->run);
+    if (rc >= 0)
+        rc = run_jobs(s, j->run, UNSTARTED, &list, err);
+    if (rc >= 0)
+        rc = halt_jobs(s, &list, err);
+    free(list.items);
+    return rc < 0 ? -1 : 0;
 }
 
 int change_state(struct sqlite_store *s, const struct job_ref *j, enum job_state to,
@@ -236,7 +370,9 @@ int change_state(struct sqlite_store *s, const struct job_ref *j, enum job_state
     if (rc <= 0 || !job_is_final(to))
         return rc;
     enum ending how = ending(j, to, cause);
-    if (count_run_down(s, j, how, err) < 0)
+    if (count_run_down(s, j, how, err) < 0 || settle(s, j->seq, how, err) < 0)
         return -1;
-    return settle(s, j->seq, how, err) < 0 ? -1 : 1;
+    if (to == JOB_DEAD && j->run && !j->allow_failure && halt_run(s, j, err) < 0)
+        return -1;
+    return 1;
 }

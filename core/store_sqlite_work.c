@@ -236,6 +236,32 @@ static int standing(struct sqlite_store *s, const struct job *j, int64_t *lane, 
     return 1;
 }
 
+/* Where the job would run again, who says that it shall not: somebody who cancelled it, or the
+ * halt of its run. What was tried and failed is dead then, and what was handed back is skipped. */
+static int hold_back(struct sqlite_store *s, const struct job *j, bool cancel, struct decision *d,
+                     enum job_cause *cause, struct err *err) {
+    struct run_ref run = {0};
+    if (job_is_final(d->state))
+        return 0;
+    if (cancel) {
+        *d = (struct decision){.state = JOB_CANCELLED};
+        *cause = CAUSE_CANCELLED;
+        return 0;
+    }
+    if (!j->run)
+        return 0;
+    int rc = run_ref_get(s, j->run, &run, err);
+    if (rc <= 0 || !run.halted)
+        return rc < 0 ? -1 : 0;
+    rc = outlives_halt(s, j->seq, err);
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    bool tried = d->state == JOB_FAILED;
+    *d = (struct decision){.state = tried ? JOB_DEAD : JOB_SKIPPED, .keep_try = d->keep_try};
+    *cause = tried ? *cause : CAUSE_FAIL_FAST;
+    return 0;
+}
+
 /* The guarded update of what an attempt leaves in the job, the state excepted. */
 static int record_job(struct sqlite_store *s, const struct job *j, const struct outcome *o,
                       const struct decision *d, int64_t run_at, struct err *err) {
@@ -250,31 +276,40 @@ static int record_job(struct sqlite_store *s, const struct job *j, const struct 
                  (int64_t)(o->cause == CAUSE_WORKER_LOST));
 }
 
-int op_finish(struct store *base, const struct job *j, const struct outcome *o,
-              const struct decision *asked, struct err *err) {
+static int forget_artifacts(struct sqlite_store *s, const struct job *j, struct err *err) {
+    if (!j->artifacts.len)
+        return 0;
+    return q_run(s, err, "DELETE FROM artifact WHERE job = ?", "i", j->seq);
+}
+
+int op_finish(struct store *base, const struct job *j, const struct outcome *o, struct decision *d,
+              struct err *err) {
     struct sqlite_store *s = self(base);
     struct job_ref ref = {.seq = j->seq,
                           .run = j->run,
                           .state = JOB_PROCESSING,
                           .priority = j->priority,
-                          .allow_failure = j->allow_failure};
+                          .allow_failure = j->allow_failure,
+                          .fail_fast = j->fail_fast};
     bool cancel = false;
+    enum job_cause cause = o->cause;
     int rc = standing(s, j, &ref.lane, &cancel, err);
     if (rc <= 0)
         return rc;
-    /* Cancelled while it was ending: it may have ended, but it does not run again. */
-    bool stays = cancel && !job_is_final(asked->state);
-    struct decision d = stays ? (struct decision){.state = JOB_CANCELLED} : *asked;
-    enum job_cause cause = stays ? CAUSE_CANCELLED : o->cause;
-    int64_t now = clock_wall_ms(), run_at = now + d.delay_ms;
-    rc = record_job(s, j, o, &d, run_at, err);
+    if (hold_back(s, j, cancel, d, &cause, err) < 0)
+        return -1;
+    int64_t now = clock_wall_ms(), run_at = now + d->delay_ms;
+    rc = record_job(s, j, o, d, run_at, err);
     if (rc <= 0)
         return rc;
     memcpy(ref.queue, j->queue, strnlen(j->queue, QUEUE_MAX_LEN));
     if ((o->cause != CAUSE_NONE && attempt_add(s, j, o, err) < 0) ||
-        change_state(s, &ref, d.state, cause, err) < 0)
+        (d->state == JOB_COMPLETED && forget_artifacts(s, j, err) < 0) ||
+        change_state(s, &ref, d->state, cause, err) < 0)
         return -1;
-    if (!job_is_final(d.state) && line_up(s, &ref, run_at, now, err) < 0)
+    if (cause == CAUSE_FAIL_FAST && note_halt(s, &ref, err) < 0)
+        return -1;
+    if (!job_is_final(d->state) && line_up(s, &ref, run_at, now, err) < 0)
         return -1;
     return 1;
 }
@@ -305,6 +340,16 @@ int op_value_set(struct store *base, int64_t seq, const char *key, struct bytes 
                  "INSERT INTO value(job, key, value) VALUES (?, ?, ?)"
                  " ON CONFLICT(job, key) DO UPDATE SET value = excluded.value",
                  "itb", seq, key, value) < 0
+               ? -1
+               : 0;
+}
+
+int op_artifact_set(struct store *base, int64_t seq, const char *path, int64_t size,
+                    struct err *err) {
+    return q_run(self(base), err,
+                 "INSERT INTO artifact(job, path, size) VALUES (?, ?, ?)"
+                 " ON CONFLICT(job, path) DO UPDATE SET size = excluded.size",
+                 "iti", seq, path, size) < 0
                ? -1
                : 0;
 }
@@ -358,6 +403,8 @@ int op_has_work(struct store *base, int64_t lane, struct err *err) {
     return q_int(self(base), err, &one,
                  "SELECT 1 WHERE EXISTS (SELECT 1 FROM ready WHERE lane = ?1)"
                  " OR EXISTS (SELECT 1 FROM job WHERE state = 4 AND lane = ?1)"
-                 " OR EXISTS (SELECT 1 FROM job WHERE state = 2 AND lane = ?1)",
+                 " OR EXISTS (SELECT 1 FROM job WHERE state = 2 AND lane = ?1)"
+                 " OR EXISTS (SELECT 1 FROM timed t JOIN job USING(seq)"
+                 "   WHERE t.lane = ?1 AND state = 1 AND starts > 0)",
                  "i", lane);
 }

@@ -27,12 +27,16 @@ static void say(struct worker *w, const char *what, const char *text) {
 
 /* ---- stopping ---- */
 
+void worker_recall(struct worker *w) {
+    for (int i = 0; i < w->n_slots; i++)
+        slot_event(&w->slots[i], SLOT_EV_RECALL);
+}
+
 static void stop(struct worker *w, enum worker_mode mode) {
     if (mode <= w->mode)
         return;
     w->mode = mode;
-    for (int i = 0; i < w->n_slots; i++)
-        slot_event(&w->slots[i], SLOT_EV_RECALL);
+    worker_recall(w);
     if (mode == MODE_DRAIN && w->running)
         say(w, "draining", "finishing what runs; once more to stop it now");
     if (mode == MODE_STOP)
@@ -176,8 +180,7 @@ static void on_flush(struct timer *t) {
 static void on_ahead(struct timer *t) {
     struct worker *w = OWNER(struct worker, ahead, t);
     w->mean_ms = MEAN_UNKNOWN_MS;
-    for (int i = 0; i < w->n_slots; i++)
-        slot_event(&w->slots[i], SLOT_EV_RECALL);
+    worker_recall(w);
 }
 
 static void on_backstop(struct timer *t) {
@@ -249,7 +252,8 @@ static int set_up(struct worker *w, struct err *err) {
         guardian_start(&w->guardian, w->lease.lock_fd, w->n_slots, o->slots, err) < 0 ||
         watch_all(w, err) < 0)
         return -1;
-    if (o->lane && w->store->ops->run_left(w->store, o->lane, &w->run_left, err) < 0)
+    bool halted;
+    if (o->lane && w->store->ops->run_left(w->store, o->lane, &w->run_left, &halted, err) < 0)
         return -1;
     w->beat_at_ms = clock_mono_ms();
     w->claim_due = w->tick_due = w->recover_due = w->orders_due = true;

@@ -116,6 +116,7 @@ struct worker {
     int64_t failing_since_ms; /* the store could not be written, 0: it can */
     int64_t beat_at_ms;
     int64_t run_left; /* unfinished jobs of the run, -1 unknown */
+    bool recall_due;  /* a run was halted: what has not started goes back */
     uint64_t marks;   /* attempts started: makes each one's mark unique */
     struct report report;
     char *source_hash; /* the last jobs file a Lua job came from */
@@ -149,6 +150,10 @@ void channel_collect(struct slot *s, char **missing);
 /* *text owns outcome.error: yours to free. */
 struct outcome slot_outcome(struct slot *s, char **text);
 double decision_random(const struct job *j);
+
+/* --- worker.c --- */
+/* Call back the jobs that the guardian has not started yet. */
+void worker_recall(struct worker *w);
 
 /* --- worker_tick.c: everything that touches the store --- */
 int worker_tick(struct worker *w);

@@ -94,9 +94,20 @@ static int record_one(struct worker *w, struct record *r, struct err *err) {
     return r->decision.state == JOB_COMPLETED ? store_values(w, s, err) : 0;
 }
 
+/* A death may halt the job's run. */
+static int look_at_run(struct worker *w, const struct record *r, struct err *err) {
+    int64_t run = r->slot->job.run, left;
+    bool halted = false;
+    if (!run || r->stale || r->decision.state != JOB_DEAD)
+        return 0;
+    int rc = w->store->ops->run_left(w->store, run, &left, &halted, err);
+    w->recall_due = w->recall_due || halted;
+    return rc;
+}
+
 static int record_all(struct worker *w, struct tick *t, struct err *err) {
     for (size_t i = 0; i < t->records_len; i++)
-        if (record_one(w, &t->records[i], err) < 0)
+        if (record_one(w, &t->records[i], err) < 0 || look_at_run(w, &t->records[i], err) < 0)
             return -1;
     return 0;
 }
@@ -134,6 +145,13 @@ static int claim(struct worker *w, struct tick *t, struct err *err) {
     return 0;
 }
 
+static int look_at_lane(struct worker *w, struct err *err) {
+    bool halted;
+    if (!w->options->lane)
+        return 0;
+    return w->store->ops->run_left(w->store, w->options->lane, &w->run_left, &halted, err);
+}
+
 static int beat(struct worker *w, struct err *err) {
     if (!w->beat_due)
         return 0;
@@ -151,8 +169,8 @@ static int transact(struct worker *w, struct tick *t, struct err *err) {
         rc = claim(w, t, err);
     if (rc == 0)
         rc = beat(w, err);
-    if (rc == 0 && w->options->lane && t->records_len)
-        rc = s->ops->run_left(s, w->options->lane, &w->run_left, err);
+    if (rc == 0 && t->records_len)
+        rc = look_at_lane(w, err);
     if (rc < 0) {
         s->ops->rollback(s);
         return -1;
@@ -214,6 +232,9 @@ static void committed(struct worker *w, struct tick *t) {
         output_stored(&w->slots[i].output);
     if (t->jobs)
         wake_when_due(w, t->next_due);
+    if (w->recall_due)
+        worker_recall(w);
+    w->recall_due = false;
     start_claimed(w, t);
     w->flush_due = w->flush_due && !t->stored_output;
     w->beat_due = false;
@@ -292,8 +313,8 @@ static int follow_orders(struct worker *w, struct err *err) {
             slot_cancel(s, false);
     }
     free(o.cancel);
-    if (rc == 0 && w->options->lane) /* others may have cancelled what was waiting */
-        rc = w->store->ops->run_left(w->store, w->options->lane, &w->run_left, err);
+    if (rc == 0) /* others may have cancelled what was waiting */
+        rc = look_at_lane(w, err);
     if (rc == 0 && o.stop != STOP_NONE)
         w->asked = o.stop == STOP_NOW ? MODE_STOP : MODE_DRAIN;
     return rc;

@@ -8,8 +8,9 @@ local spec = {}
 --- Seconds a job may run, unless it says otherwise (config job_timeout_seconds).
 spec.DEFAULT_TIMEOUT_MS = 3600000
 
+-- The job stands in the same call, or in the store already (spec for store:redefine).
 local function later(value)
-    return ("@%d:%s"):format(value.job - 1, value.key)
+    return ("@%d:%s"):format(value.seq or value.job - 1, value.key)
 end
 
 local function pack_argv(argv)
@@ -26,6 +27,8 @@ local function pack_env(env)
     for i, entry in ipairs(env or {}) do
         if entry.unset then
             parts[i] = "-" .. entry.name
+        elseif entry.secret then
+            parts[i] = "$" .. entry.name .. "=" .. entry.secret
         elseif entry.key then
             parts[i] = later(entry) .. "=" .. entry.name
         else
@@ -56,6 +59,13 @@ function spec.backoff_text(b)
     return ("%s %s %d %.17g %d"):format(b.kind, jitter, b.first_ms or 2000, b.factor or 2, cap)
 end
 
+--- The stored form that core/job.h describes: what is not limited is 0.
+function spec.limits_text(limits)
+    if not limits or not next(limits) then return nil end
+    return ("%.0f %.0f %.0f %.0f"):format(limits.memory or 0, limits.cpu or 0, limits.files or 0,
+                                          limits.nice or 0)
+end
+
 local function json_list(items)
     if items and #items > 0 then return json.encode(json.list(items)) end
 end
@@ -73,6 +83,9 @@ function spec.pack(job)
         allow_failure = job.allow_failure, outputs = pack_names(job.outputs),
         description = job.desc, tags = json_list(job.tags),
         meta = job.meta and json.encode(job.meta), needs = job.needs,
+        artifacts = pack_names(job.artifacts), when = job.when, fail_fast = job.fail_fast,
+        start_at = job.start_at, max_age_ms = job.max_age_ms,
+        limits = spec.limits_text(job.limits), source = job.source, done_as = job.done_as,
     }
 end
 

@@ -60,6 +60,47 @@ function Model:set(job, state, future)
     if FINAL[state] then self:ended(job) end
 end
 
+-- Those skipped because of the job, directly or through others, in the order they are found.
+function Model:skipped_by(job)
+    local found, at = { job }, 1
+    while found[at] do
+        local children = {}
+        for _, child in pairs(self.jobs) do
+            for _, dep in ipairs(child.deps) do
+                if dep.parent == found[at].seq and child.state == "skipped"
+                   and child.cause == "dependency" and not found[child] then
+                    found[child] = true
+                    children[#children + 1] = child
+                end
+            end
+        end
+        table.sort(children, function(a, b) return a.seq < b.seq end)
+        for _, child in ipairs(children) do found[#found + 1] = child end
+        at = at + 1
+    end
+    table.remove(found, 1)
+    return found
+end
+
+function Model:retry(job)
+    local open = false
+    for _, dep in ipairs(job.deps) do open = open or not dep.settled end
+    open = open and job.state == "cancelled"
+    job.tries, job.deaths, job.delayed = 0, 0, job.delayed and open and job.starts == 0
+    self:set(job, open and "waiting" or "pending")
+    local woken = self:skipped_by(job)
+    for _, child in ipairs(woken) do
+        child.state, child.delayed = "waiting", child.delayed and child.starts == 0
+        for _, dep in ipairs(child.deps) do dep.settled = false end
+    end
+    for _, child in ipairs(woken) do
+        for _, dep in ipairs(child.deps) do
+            local parent = self.jobs[dep.parent]
+            if not dep.settled and FINAL[parent.state] then self:ended(parent) end
+        end
+    end
+end
+
 function Model:line()
     local line = {}
     for _, job in pairs(self.jobs) do
@@ -193,8 +234,7 @@ function ops.retry(r, s, m)
                 or job.state == "completed" and again
     if not may then return assert.equal(4, store.failure(s.retry, s, id, again).code) end
     assert.equal(job.state, s:retry(id, again))
-    job.tries, job.deaths = 0, 0
-    m:set(job, "pending")
+    m:retry(job)
 end
 
 function ops.promote(r, s, m)

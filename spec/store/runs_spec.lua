@@ -24,7 +24,8 @@ describe("store/runs (" .. backend.name .. ")", function()
         got.started_at = nil
         assert.same({ id = run, path = "/path/jobs.lua", hash = "hash", text = "text",
                       finished_at = 0, first_seq = made[1].seq, last_seq = made[3].seq, left = 3,
-                      failed = 0, worker = 0 }, got)
+                      failed = 0, worker = 0, added = 0, fail_fast = false, halted = false,
+                      detached = false, cancelled = false }, got)
         assert.equal("hash", s:get(made[1].seq).source)
         assert.equal(run, s:get(made[1].seq).run)
         assert.is_nil(s:run(run + 1))
@@ -75,7 +76,7 @@ describe("store/runs (" .. backend.name .. ")", function()
         s:work()
         local other = start { {} }
         s:work({ lane = other })
-        assert.same({ 1, 0 }, { s:run_left(run), s:run_left(other) })
+        assert.same({ 1, 0 }, { (s:run_left(run)), (s:run_left(other)) })
         assert.equal("pending", s:state(made[1].seq))
     end)
 
@@ -137,7 +138,7 @@ describe("store/runs (" .. backend.name .. ")", function()
             s:retry(made[1].id)
             assert.is_nil(s:claim_one { lane = run })
             s:work({}, made[1].seq)
-            assert.same({ 0, "completed" }, { s:run_left(run), s:state(made[1].seq) })
+            assert.same({ 0, "completed" }, { (s:run_left(run)), s:state(made[1].seq) })
         end)
 
         it("never makes the run have less than nothing left", function()
@@ -149,7 +150,7 @@ describe("store/runs (" .. backend.name .. ")", function()
             s:retry(made[1].id)
             local job = s:claim_one() or s:claim_one { lane = run }
             s:finish(job)
-            assert.same({ 0, "completed" }, { s:run_left(run), s:state(made[1].seq) })
+            assert.same({ 0, "completed" }, { (s:run_left(run)), s:state(made[1].seq) })
         end)
     end)
 end)

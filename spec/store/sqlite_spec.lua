@@ -92,7 +92,7 @@ describe("store/sqlite: opening", function()
         end
         local newer = dir .. "/newer"
         store.open(newer):close()
-        t.sql(newer, "PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE);")
+        t.sql(newer, "PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE);")
         local names = {
             sqlite("foreign", "CREATE TABLE x(a); INSERT INTO x VALUES (1);"),
             sqlite("wal", "PRAGMA journal_mode = WAL; CREATE TABLE x(a);"),
@@ -141,7 +141,7 @@ describe("store/sqlite: opening", function()
     it("marks the file as its own, in WAL mode", function()
         local path = t.store()
         local s = store.open(path)
-        assert.same({ { "1363366961", "1", "wal" } }, { {
+        assert.same({ { "1363366961", "2", "wal" } }, { {
             t.sql(path, "PRAGMA application_id")[1][1], t.sql(path, "PRAGMA user_version")[1][1],
             t.sql(path, "PRAGMA journal_mode")[1][1] } })
         s:close()

@@ -101,8 +101,9 @@ function store.pack(entries)
 end
 
 local TEXTS = { "id", "name", "group", "cwd", "stdin_path", "backoff", "description", "tags",
-                "meta" }
-local NUMBERS = { priority = 0, retries = 3, timeout_ms = 0, kill_after_ms = 10000, delay_ms = 0 }
+                "meta", "limits", "source" }
+local NUMBERS = { priority = 0, retries = 3, timeout_ms = 0, kill_after_ms = 10000, delay_ms = 0,
+                  start_at = 0, max_age_ms = 0, done_as = 0 }
 
 local function set_needs(c, spec, keep)
     local needs = ffi.new("struct job_need[?]", #spec.needs)
@@ -124,13 +125,18 @@ local function fill_spec(c, spec, keep)
     if not command and kind == "shell" then command = "true" end
     local env = spec.env and store.pack(spec.env)
     local outputs = spec.outputs and store.pack(spec.outputs)
-    for _, text in ipairs { command or "", env or "", outputs or "" } do keep[#keep + 1] = text end
+    local artifacts = spec.artifacts and store.pack(spec.artifacts)
+    for _, text in ipairs { command or "", env or "", outputs or "", artifacts or "" } do
+        keep[#keep + 1] = text
+    end
     for _, name in ipairs(TEXTS) do c[name] = spec[name] end
     for name, value in pairs(NUMBERS) do c[name] = spec[name] or value end
     c.queue, c.kind = spec.queue or "default", store.kinds[kind]
     c.command, c.env, c.outputs = bytes(command), bytes(env), bytes(outputs)
     c.stdin_text, c.ok_codes = bytes(spec.stdin), bytes(spec.ok_codes)
-    c.allow_failure = spec.allow_failure or false
+    c.artifacts = bytes(artifacts)
+    c.allow_failure, c.when = spec.allow_failure or false, spec.when or false
+    c.fail_fast = spec.fail_fast or false
     if spec.needs then set_needs(c, spec, keep) end
 end
 
@@ -259,7 +265,7 @@ end
 store.outcome = outcome
 
 -- opts: cause, exit_code, error … of the outcome; state, delay_ms, keep_try of the decision, which
--- without a state is the built-in one (snooze_ms, random). 1 done, 0 stale.
+-- without a state is the built-in one (snooze_ms, random). 1 done, 0 stale; and what became of it.
 function Store:finish(job, opts)
     opts = opts or {}
     local o = outcome(opts)
@@ -269,9 +275,11 @@ function Store:finish(job, opts)
                                          delay_ms = opts.delay_ms or 0,
                                          keep_try = opts.keep_try or false })
     else
-        d = core.decide(job.c, o, opts.snooze_ms or 0, opts.random or 0)
+        d = ffi.new("struct decision[1]", core.decide(job.c, o, opts.snooze_ms or 0,
+                                                      opts.random or 0))[0]
     end
-    return self:write("finish", job.c, o, d, self.err)
+    local rc = self:write("finish", job.c, o, d, self.err)
+    return rc, store.states[tonumber(d.state)]
 end
 
 -- Claims the next job, which must be the one of `seq` if given, and finishes it.
@@ -308,15 +316,14 @@ end
 function Store:list(q)
     local limit = q.limit or 200
     local query = ffi.new("struct list_query", { state = q.state and store.states[q.state] or -1,
-                                                 run = q.run or 0, after = q.after or 0,
-                                                 limit = limit })
+                                                 run = q.run or 0, limit = limit })
+    if q.after then query.after = q.after end
     local out, n = ffi.new("struct job[?]", limit), ffi.new("size_t[1]")
-    local next_page = ffi.new("int64_t[1]")
+    local next_page = ffi.new("struct list_cursor")
     self:read("list", query, out, n, next_page, self.err)
     local jobs = {}
     for i = 1, tonumber(n[0]) do jobs[i] = as_job(out[i - 1]) end
-    local cursor = tonumber(next_page[0])
-    return jobs, cursor ~= 0 and cursor or nil
+    return jobs, next_page.part ~= 0 and next_page or nil
 end
 
 -- The seqs of all pages; between(page) runs between them.
@@ -388,27 +395,55 @@ function Store:value_set(seq, key, value)
     return self:write("value_set", seq, key, bytes(value), self.err)
 end
 
-function Store:values(seq)
-    local buf, pos = ffi.new("struct buf"), ffi.new("size_t[1]")
-    self:read("values", seq, buf, self.err)
-    local values = {}
+-- The packed list that an operation gives, as texts without their first byte.
+function Store:entries(name, key)
+    local buf, pos, list = ffi.new("struct buf"), ffi.new("size_t[1]"), {}
+    self:read(name, key, buf, self.err)
     while true do
         local entry = core.pack_next(buf.data, buf.len, pos)
         if entry == nil then break end
-        local key, value = ffi.string(entry):match("^=(.-)=(.*)$")
-        values[key] = value
+        list[#list + 1] = ffi.string(entry):match "^=(.*)$"
     end
     core.buf_free(buf)
+    return list
+end
+
+function Store:values(seq)
+    local values = {}
+    for _, entry in ipairs(self:entries("values", seq)) do
+        local key, value = entry:match("^(.-)=(.*)$")
+        values[key] = value
+    end
     return values
+end
+
+function Store:artifact_set(seq, path, size)
+    return self:write("artifact_set", seq, path, size, self.err)
+end
+
+-- { "SIZE PATH", … }
+function Store:artifacts(seq) return self:entries("artifacts", seq) end
+
+-- { "need=NAME", "state=WORD", … }
+function Store:needs(seq) return self:entries("needs", seq) end
+
+-- 1 done, 0 no such job.
+function Store:redefine(id, spec)
+    local c, keep = ffi.new("struct job_spec[1]"), {}
+    fill_spec(c[0], spec, keep)
+    return self:write("redefine", id, c, self.err), keep
 end
 
 ---- runs and workers
 
-function Store:run_create(path, hash, text)
+-- opts: fail_fast, detached, info.
+function Store:run_create(path, hash, text, opts)
     local id = ffi.new("int64_t[1]")
-    text = text or "job {}"
+    text, opts = text or "job {}", opts or {}
     local spec = ffi.new("struct run_spec", { path = path or "/jobs.lua", hash = hash or "hash",
-                                              text = bytes(text) })
+                                              text = bytes(text), info = opts.info,
+                                              fail_fast = opts.fail_fast or false,
+                                              detached = opts.detached or false })
     self:write("run_create", spec, id, self.err)
     return tonumber(id[0])
 end
@@ -423,10 +458,65 @@ function Store:run(id, path)
     return run
 end
 
+-- A page, newest first, and the cursor of the next one (nil at the end). q: path, after, limit.
+function Store:runs(q)
+    local limit, list = q.limit or 100, {}
+    local query = ffi.new("struct run_query", { path = q.path, after = q.after or 0,
+                                                limit = limit })
+    local out, n = ffi.new("struct run[?]", limit), ffi.new("size_t[1]")
+    local cursor = ffi.new("int64_t[1]")
+    self:read("runs", query, out, n, cursor, self.err)
+    for i = 1, tonumber(n[0]) do
+        list[i] = record(out[i - 1], cdefs.fields["struct run"])
+        core.run_free(out + (i - 1))
+    end
+    return list, cursor[0] ~= 0 and tonumber(cursor[0]) or nil
+end
+
+-- How many jobs are not final, and whether the run is halted.
 function Store:run_left(id)
-    local left = ffi.new("int64_t[1]")
-    self:read("run_left", id, left, self.err)
-    return tonumber(left[0])
+    local left, halted = ffi.new("int64_t[1]"), ffi.new("bool[1]")
+    self:read("run_left", id, left, halted, self.err)
+    return tonumber(left[0]), halted[0]
+end
+
+-- How many jobs may run again; nil if there is no such run.
+function Store:revive(run)
+    local n = ffi.new("size_t[1]")
+    return self:write("revive", run, n, self.err) == 1 and tonumber(n[0]) or nil
+end
+
+function Store:move_run(run, detached)
+    return self:write("move_run", run, detached, self.err)
+end
+
+-- How many were cancelled, and how many are running still; nil if there is no such run.
+function Store:cancel_run(run)
+    local n, running = ffi.new("size_t[1]"), ffi.new("size_t[1]")
+    if self:write("cancel_run", run, n, running, self.err) ~= 1 then return nil end
+    return tonumber(n[0]), tonumber(running[0])
+end
+
+-- { NAME = milliseconds }
+function Store:run_times(run)
+    local times = {}
+    for _, entry in ipairs(self:entries("run_times", run)) do
+        local ms, name = entry:match "^(%d+) (.*)$"
+        times[name] = tonumber(ms)
+    end
+    return times
+end
+
+function Store:source_add(hash, text)
+    return self:write("source_add", hash, bytes(text), self.err)
+end
+
+function Store:source(hash)
+    local buf = ffi.new("struct buf")
+    local found = self:read("source", hash, buf, self.err) == 1
+    local text = found and (plain(buf) or "") or nil
+    core.buf_free(buf)
+    return text
 end
 
 local uids = 0
@@ -558,6 +648,22 @@ local SQLITE_CHECKS = {
     ["a waiting job waits for more than is unfinished"] = [[
         SELECT seq FROM job j WHERE state = 0 AND waits > (SELECT count(*) FROM dep
         JOIN job p ON p.seq = parent WHERE child = j.seq)]],
+    ["a waiting job waits for another number than its open needs"] = [[
+        SELECT seq FROM job j WHERE state = 0 AND waits <>
+        (SELECT count(*) FROM dep WHERE child = j.seq AND settled = 0)]],
+    ["an unfinished job is not in the lane of its run"] = [[
+        SELECT seq FROM job j LEFT JOIN run ON run.id = j.run WHERE state NOT IN (3, 5, 6, 7)
+        AND lane <> iif(run = 0 OR detached, 0, run)]],
+    ["a run does not count its jobs right"] = [[
+        SELECT id FROM run WHERE left <> (SELECT count(*) FROM job j WHERE j.run = run.id
+        AND state NOT IN (3, 5, 6, 7)) OR failed <> (SELECT count(*) FROM job j JOIN spec
+        USING(seq) WHERE j.run = run.id AND (state = 6 OR state = 5 AND NOT allow_failure
+        OR state = 7 AND cause NOT IN (11, 13)))]],
+    ["a run has another number of jobs than it says"] = [[
+        SELECT id FROM run WHERE last_seq - first_seq + 1 + added <>
+        (SELECT count(*) FROM job j WHERE j.run = run.id)]],
+    ["a run is finished with jobs left, or the other way round"] = [[
+        SELECT id FROM run WHERE last_seq > 0 AND (left = 0) <> (finished_at > 0)]],
     ["a final job has no time of its end"] = [[
         SELECT seq FROM job WHERE state IN (3, 5, 6, 7) AND finished_at = 0]],
 }

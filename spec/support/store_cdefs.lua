@@ -21,7 +21,7 @@ enum job_kind { JOB_SHELL, JOB_ARGV, JOB_LUA, JOB_KINDS };
 enum job_on { ON_SUCCESS, ON_FAILURE, ON_DONE, JOB_ONS };
 enum job_cause { CAUSE_NONE, CAUSE_EXIT, CAUSE_SIGNAL, CAUSE_TIMEOUT, CAUSE_SPAWN, CAUSE_LUA,
     CAUSE_WORKER_LOST, CAUSE_CANCELLED, CAUSE_INTERRUPTED, CAUSE_OUTPUTS, CAUSE_DEPENDENCY,
-    CAUSE_NOT_NEEDED, CAUSE_SNOOZE, CAUSES };
+    CAUSE_NOT_NEEDED, CAUSE_SNOOZE, CAUSE_WHEN, CAUSE_FAIL_FAST, CAUSE_EXPIRED, CAUSES };
 enum { COMMAND_MAX = 131071, ENV_MAX = 65536, STDIN_MAX = 1048576, NAME_MAX_LEN = 200,
     QUEUE_MAX_LEN = 64, RETRIES_MAX = 1000000, DEATHS_MAX = 3 };
 
@@ -32,7 +32,9 @@ struct job_spec {
     struct bytes command; struct bytes env; const char *cwd; struct bytes stdin_text;
     const char *stdin_path; int32_t priority, retries; int64_t timeout_ms; int64_t kill_after_ms;
     int64_t delay_ms; const char *backoff; struct bytes ok_codes; bool allow_failure;
-    struct bytes outputs; const char *description, *tags, *meta;
+    struct bytes outputs; struct bytes artifacts; bool when; bool fail_fast; int64_t start_at;
+    int64_t max_age_ms; const char *limits; const char *source; int64_t done_as;
+    const char *description, *tags, *meta;
     const struct job_need *needs; size_t needs_len;
 };
 struct job {
@@ -42,7 +44,8 @@ struct job {
     int64_t run_at, created_at, updated_at, started_at, finished_at;
     int64_t timeout_ms, kill_after_ms, delay_ms; int64_t worker; int exit_code, signal;
     char *error; struct buf command, env, ok_codes, outputs, stdin_text;
-    char *cwd, *stdin_path, *backoff, *description, *tags, *meta; char *source;
+    char *cwd, *stdin_path, *backoff, *description, *tags, *meta; struct buf artifacts; bool when, fail_fast;
+    int64_t start_at, max_age_ms; char *limits; char *source;
 };
 struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;
@@ -59,11 +62,16 @@ enum worker_stop { STOP_NONE = 0, STOP_DRAIN = 1, STOP_NOW = 2 };
 enum notify { NOTIFY_WORK = 1, NOTIFY_WORKER_GONE = 2 };
 enum { OUTPUT_HEAD = 65536, OUTPUT_TAIL = 196608 };
 struct enqueued { int64_t seq; bool existed; enum job_state state; int64_t run_at; char id[129]; };
-struct run_spec { const char *path; const char *hash; struct bytes text; };
+struct run_spec {
+    const char *path; const char *hash; struct bytes text; bool fail_fast; bool detached;
+    const char *info;
+};
 struct run {
     int64_t id; char *path, *hash, *text; int64_t started_at, finished_at;
-    int64_t first_seq, last_seq; int64_t left; int64_t failed; int64_t worker;
+    int64_t first_seq, last_seq; int64_t added; int64_t left; int64_t failed; int64_t worker;
+    bool fail_fast, detached; bool halted; bool cancelled; char *info;
 };
+struct run_query { const char *path; int64_t after; int limit; };
 struct worker_spec {
     const char *uid, *name, *host, *boot_id; int64_t pid, pid_ns; int slots; int64_t lane;
 };
@@ -74,7 +82,8 @@ struct worker_info {
 };
 struct orders { enum worker_stop stop; int64_t *cancel; size_t max, n; };
 struct chunk { int64_t offset; int stream; int64_t at; struct bytes data; };
-struct list_query { int state; int64_t run; int64_t after; int limit; };
+struct list_cursor { int64_t part, lane, at, seq; };
+struct list_query { int state; int64_t run; struct list_cursor after; int limit; };
 struct claim_query { int64_t lane, worker, now; int max; bool idle; };
 
 enum backoff_kind { BACKOFF_EXPONENTIAL, BACKOFF_LINEAR, BACKOFF_FIXED, BACKOFF_DECORRELATED,
@@ -112,11 +121,19 @@ struct store_ops {
     void (*ring)(struct store *s);
     int (*enqueue)(struct store *s, int64_t run, const struct job_spec *specs, size_t n,
                    struct enqueued *out, struct err *err);
+    int (*source_add)(struct store *s, const char *hash, struct bytes text, struct err *err);
+    int (*source)(struct store *s, const char *hash, struct buf *out, struct err *err);
     int (*run_create)(struct store *s, const struct run_spec *spec, int64_t *id, struct err *err);
     int (*run_attach)(struct store *s, int64_t run, int64_t worker, struct err *err);
     int (*run_get)(struct store *s, int64_t id, const char *path, struct run *out,
                    struct err *err);
-    int (*run_left)(struct store *s, int64_t run, int64_t *left, struct err *err);
+    int (*runs)(struct store *s, const struct run_query *q, struct run *out, size_t *n,
+                int64_t *next, struct err *err);
+    int (*run_left)(struct store *s, int64_t run, int64_t *left, bool *halted, struct err *err);
+    int (*revive)(struct store *s, int64_t run, size_t *n, struct err *err);
+    int (*move_run)(struct store *s, int64_t run, bool detached, struct err *err);
+    int (*cancel_run)(struct store *s, int64_t run, size_t *n, size_t *running, struct err *err);
+    int (*run_times)(struct store *s, int64_t run, struct buf *out, struct err *err);
     int (*worker_add)(struct store *s, const struct worker_spec *spec, int64_t *id,
                       struct err *err);
     int (*worker_beat)(struct store *s, int64_t id, struct err *err);
@@ -128,25 +145,31 @@ struct store_ops {
     int (*claim)(struct store *s, const struct claim_query *q, struct job *out, size_t *n,
                  bool *alone, struct err *err);
     int (*finish)(struct store *s, const struct job *j, const struct outcome *o,
-                  const struct decision *d, struct err *err);
+                  struct decision *d, struct err *err);
     int (*output_add)(struct store *s, const struct job *j, const struct chunk *chunks, size_t n,
                       int64_t total, struct err *err);
     int (*value_set)(struct store *s, int64_t seq, const char *key, struct bytes value,
                      struct err *err);
+    int (*artifact_set)(struct store *s, int64_t seq, const char *path, int64_t size,
+                        struct err *err);
     int (*recover)(struct store *s, int64_t worker, int64_t now, size_t *n, struct err *err);
     int (*has_work)(struct store *s, int64_t lane, struct err *err);
     int (*get)(struct store *s, const char *id, int64_t seq, struct job *out, struct err *err);
     int (*list)(struct store *s, const struct list_query *q, struct job *out, size_t *n,
-                int64_t *next, struct err *err);
+                struct list_cursor *next, struct err *err);
     int (*counts)(struct store *s, int64_t *counts, struct err *err);
     int (*attempts)(struct store *s, int64_t seq, struct attempt **out, size_t *n,
                     struct err *err);
     int (*output_next)(struct store *s, int64_t seq, int64_t token, struct chunk *out,
                        struct err *err);
     int (*values)(struct store *s, int64_t seq, struct buf *out, struct err *err);
+    int (*artifacts)(struct store *s, int64_t seq, struct buf *out, struct err *err);
+    int (*needs)(struct store *s, int64_t seq, struct buf *out, struct err *err);
     int (*cancel)(struct store *s, const char *id, enum job_state *after, struct err *err);
     int (*retry)(struct store *s, const char *id, bool again, enum job_state *before,
                  struct err *err);
+    int (*redefine)(struct store *s, const char *id, const struct job_spec *spec,
+                    struct err *err);
     int (*notify_fd)(struct store *s);
     unsigned (*notify_drain)(struct store *s);
     int (*changed)(struct store *s);
@@ -164,6 +187,7 @@ extern const char *const job_cause_names[CAUSES];
 int name_find(const char *const *names, int n, const char *name);
 bool job_may_change(enum job_state from, enum job_state to);
 bool job_is_final(enum job_state state);
+bool job_skip_is_neutral(enum job_cause cause);
 void job_free(struct job *j);
 bool outcome_is_success(const struct job *j, const struct outcome *o);
 struct decision decide(const struct job *j, const struct outcome *o, int64_t snooze_ms,

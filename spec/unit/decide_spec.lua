@@ -37,6 +37,9 @@ describe("decide", function()
           { exit_code = 1 }, { "failed", 2000, false } },
         { "a cancelled one", { retries = 9 }, { cause = "cancelled" },
           { "cancelled", 0, false } },
+        { "one whose when said no", { retries = 9 }, { cause = "when" }, { "skipped", 0, false } },
+        { "one that is too old", { retries = 9 }, { cause = "expired" },
+          { "skipped", 0, false } },
         { "an interrupted one", { tries = 9 }, { cause = "interrupted" }, { "pending", 0, true } },
         { "the first death", { tries = 9 }, { cause = "worker_lost" }, { "pending", 0, true } },
         { "the second death", { deaths = 1 }, { cause = "worker_lost" }, { "pending", 0, true } },
@@ -86,10 +89,11 @@ describe("decide", function()
 
     describe("the table of changes of state", function()
         local may = {
-            waiting = "pending skipped cancelled", pending = "processing cancelled held",
-            processing = "completed failed dead cancelled pending",
-            failed = "processing pending cancelled dead", dead = "pending", cancelled = "pending",
-            completed = "pending", skipped = "pending waiting", held = "pending cancelled",
+            waiting = "pending skipped cancelled", pending = "processing cancelled held skipped",
+            processing = "completed failed dead cancelled pending skipped",
+            failed = "processing pending cancelled dead", dead = "pending",
+            cancelled = "pending waiting", completed = "pending", skipped = "pending waiting",
+            held = "pending cancelled skipped",
         }
         local final = { completed = true, dead = true, cancelled = true, skipped = true }
 
