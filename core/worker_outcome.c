@@ -134,7 +134,8 @@ static void expired_outcome(const struct slot *s, struct outcome *o, struct buf 
 }
 
 static void own_outcome(const struct slot *s, struct outcome *o, struct buf *b) {
-    if (s->has_channel && s->lua.kind != LUA_GO) {
+    bool is_command = s->job.kind != JOB_LUA && (!s->has_channel || s->lua.kind == LUA_GO);
+    if (!is_command) {
         lua_outcome(s, o, b);
         return;
     }

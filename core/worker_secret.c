@@ -55,6 +55,13 @@ int secrets_resolve(struct slot *s, struct buf *env, struct err *err) {
     return rc < 0 ? -1 : any;
 }
 
+static void pass_on(struct slot *s, int stream) {
+    struct buf *out = &s->secrets->out;
+    if (out->len)
+        output_put(&s->output, stream, clock_wall_ms(), out->data, out->len);
+    out->len = 0;
+}
+
 void secrets_output(struct slot *s, int stream, const char *data, size_t len) {
     struct slot_secrets *k = s->secrets;
     if (!k) {
@@ -62,16 +69,14 @@ void secrets_output(struct slot *s, int stream, const char *data, size_t len) {
         return;
     }
     mask_put(k->mask, &k->streams[stream - 1], data, len, &k->out);
-    output_put(&s->output, stream, clock_wall_ms(), k->out.data, k->out.len);
-    k->out.len = 0;
+    pass_on(s, stream);
 }
 
 void secrets_output_end(struct slot *s) {
     struct slot_secrets *k = s->secrets;
     for (int i = 0; k && i < 2; i++) {
         mask_end(&k->streams[i], &k->out);
-        output_put(&s->output, i + 1, clock_wall_ms(), k->out.data, k->out.len);
-        k->out.len = 0;
+        pass_on(s, i + 1);
     }
 }
 

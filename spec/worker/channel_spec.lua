@@ -27,8 +27,9 @@ describe("the result of a function", function()
     end)
 
     it("is missing where only the go of a `when` came", function()
-        local job = run 'result "go" leave(3)'
-        assert.same({ "dead", "exit" }, { job.state, job.cause })
+        local job = run 'result "go" leave()'
+        assert.same({ "dead", "lua" }, { job.state, job.cause })
+        assert.match("ended its process with exit code 0", job.last_error)
     end)
 
     it("of a word that is none is a failure", function()
