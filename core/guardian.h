@@ -11,6 +11,7 @@
 #ifndef QUEUECTL_GUARDIAN_H
 #define QUEUECTL_GUARDIAN_H
 
+#include "spawn_limits.h"
 #include "util.h"
 
 enum guardian_request_type {
@@ -25,6 +26,8 @@ struct guardian_request {
     uint32_t type, slot;
     int64_t timeout_ms; /* 0: no limit */
     int64_t kill_after_ms;
+    struct spawn_limits limits;
+    uint32_t secrets;   /* not 0: values in env are secret */
     uint32_t argv_len;  /* packed: what to execute */
     uint32_t shell_len; /* text for /bin/sh -c, when argv is empty or cannot be executed */
     uint32_t env_len;   /* packed changes to the worker's environment */
@@ -45,6 +48,7 @@ enum guardian_event_type {
 struct guardian_event {
     uint32_t type, slot;
     int32_t stage, error;      /* enum spawn_stage, errno */
+    int32_t limit;             /* enum spawn_limit, where that is the stage */
     int32_t exit_code, signal; /* -1: not that way */
     uint8_t clean, timed_out, cancelled, killed;
     int64_t cpu_ms, max_rss_kb; /* of the leader and those it waited for */

@@ -366,9 +366,12 @@ static void begin(struct ward *w, pid_t leader) {
         term_tree(w);
 }
 
-static void fail(struct ward *w, int stage, int error) {
-    tell(&(struct guardian_event){
-        .type = GUARD_FAILED, .slot = slot_of(w), .stage = stage, .error = error});
+static void fail(struct ward *w, const struct spawn_failure *why) {
+    tell(&(struct guardian_event){.type = GUARD_FAILED,
+                                  .slot = slot_of(w),
+                                  .stage = (int32_t)why->stage,
+                                  .error = why->error,
+                                  .limit = (int32_t)why->limit});
     forget(w);
 }
 
@@ -378,7 +381,7 @@ static void execute(struct ward *w) {
     struct spawn_failure why;
     pid_t leader;
     if (guardian_spawn(&r, w->packet.data, &given, &leader, &why) < 0)
-        fail(w, (int)why.stage, why.error);
+        fail(w, &why);
     else
         begin(w, leader);
 }
@@ -408,10 +411,10 @@ static void start_queued(struct ward *w) {
 static void on_answer(const struct warm_answer *a) {
     struct ward *w = a->slot < g.n ? &g.wards[a->slot] : NULL;
     if (!w || w->state != WARD_ASKED || w->turn != a->turn) {
-        if (a->pid > 0 && !a->error)
+        if (a->pid > 0 && !a->why.error)
             kill(a->pid, SIGKILL); /* too late: it is executed already */
-    } else if (a->error) {
-        fail(w, a->stage, a->error);
+    } else if (a->why.error) {
+        fail(w, &a->why);
     } else {
         begin(w, a->pid);
         g.new_leader = true;

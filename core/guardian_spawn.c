@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pack.h"
+#include "secret.h"
 
 extern char **environ;
 
@@ -92,6 +93,7 @@ static void build_env(const struct guardian_request *r, const struct texts *t,
 static struct spawn describe(const struct guardian_request *r, const struct texts *t,
                              const struct guardian_given *given) {
     struct spawn s = {.cwd = r->cwd_len ? t->cwd : NULL,
+                      .limits = &r->limits,
                       .session = true,
                       .die_with_me = true,
                       .keep_hup_off = given->keep_hup_off,
@@ -104,6 +106,8 @@ int guardian_spawn(const struct guardian_request *r, const char *packet,
                    const struct guardian_given *given, pid_t *pid, struct spawn_failure *why) {
     struct texts t = texts_of(r, packet);
     struct strings argv = {0}, env = {0};
+    if (r->secrets)
+        secret_guard_memory();
     char *shell[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)t.shell, NULL};
     unpack_argv(t.argv, r->argv_len, &argv);
     build_env(r, &t, &env);

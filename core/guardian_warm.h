@@ -9,12 +9,13 @@
 
 #include "guardian_packet.h"
 #include "loop.h"
+#include "spawn.h"
 
 struct warm_answer {
     uint64_t turn;
     uint32_t slot;
     int32_t pid;
-    int32_t stage, error; /* of spawn_failure; error 0: it runs */
+    struct spawn_failure why; /* error 0: it runs */
 };
 
 struct warm_events {

@@ -37,7 +37,7 @@ enum job_cause {
     CAUSE_SNOOZE = 12,     /* asked to be run again later: not a failure */
     CAUSE_WHEN = 13,       /* skipped: its `when` said no, which is no failure */
     CAUSE_FAIL_FAST = 14,  /* skipped: its run stops at the first failure */
-    CAUSE_EXPIRED = 15,    /* skipped: it came to its turn later than its max_age allows */
+    CAUSE_EXPIRED = 15,    /* dead: it came to its turn later than its max_age allows */
     CAUSES
 };
 
@@ -155,6 +155,7 @@ struct decision {
                            * handed back) */
     int64_t delay_ms;     /* failed, pending: wait from now */
     bool keep_try;        /* this attempt does not count against the limit */
+    bool too_old;         /* dead because its max_age leaves no time for a further try */
 };
 
 /* An attempt as stored. */

@@ -7,10 +7,12 @@
 #include "util.h"
 
 enum pack_kind {
-    PACK_TEXT = '=',  /* "=TEXT": an argument, or NAME=VALUE of an environment */
-    PACK_UNSET = '-', /* "-NAME": take NAME out of the environment */
-    PACK_LATER = '@', /* "@PARENT:KEY" (argv) or "@PARENT:KEY=NAME" (env): output KEY of the job
-                       * numbered PARENT, known once that job is done */
+    PACK_TEXT = '=',   /* "=TEXT": an argument, or NAME=VALUE of an environment */
+    PACK_UNSET = '-',  /* "-NAME": take NAME out of the environment */
+    PACK_LATER = '@',  /* "@PARENT:KEY" (argv) or "@PARENT:KEY=NAME" (env): output KEY of the job
+                        * numbered PARENT, known once that job is done */
+    PACK_SECRET = '$', /* "$NAME=PLACE" (env): the value at PLACE (secret.h), read when the job
+                        * starts and never stored */
 };
 
 /* Walk over the entries: *pos starts at 0. Returns the next entry (kind byte first) or NULL at the

@@ -118,17 +118,13 @@ static _Noreturn void become_job(lua_State *L, const struct packet *p, struct wa
     struct guardian_request r;
     const char *request = p->data + sizeof(a->turn);
     struct guardian_given given = {p->fds, p->n_fds, true};
-    struct spawn_failure why = {0};
     memcpy(&r, request, sizeof(r));
     int sock = fcntl(WARM_SOCKET_FD, F_DUPFD_CLOEXEC, SAFE_FD);
     a->pid = getpid();
-    if (guardian_enter(&r, request, &given, &why) < 0) {
-        a->stage = (int32_t)why.stage;
-        a->error = why.error;
-    }
+    guardian_enter(&r, request, &given, &a->why);
     answer(sock, a);
     close(sock);
-    spawn_leave(a->error ? 1 : run(L));
+    spawn_leave(a->why.error ? 1 : run(L));
 }
 
 static void on_request(lua_State *L, struct packet *p) {
@@ -143,8 +139,7 @@ static void on_request(lua_State *L, struct packet *p) {
     if (pid == 0)
         become_job(L, p, &a);
     if (pid < 0) {
-        a.stage = SPAWN_FORK;
-        a.error = errno;
+        a.why = (struct spawn_failure){.stage = SPAWN_FORK, .error = errno};
         answer(WARM_SOCKET_FD, &a);
     }
 }

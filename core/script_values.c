@@ -265,7 +265,19 @@ static void set_true(lua_State *L, const char *name, bool v) {
     lua_setfield(L, -2, name);
 }
 
-/* A packed list as { text, … }; what is only known later stands as "@PARENT:KEY". */
+static void push_entry(lua_State *L, const char *e) {
+    const char *place = e[0] == PACK_SECRET ? strchr(e, '=') : NULL;
+    if (!place) {
+        lua_pushstring(L, e[0] == PACK_TEXT ? e + 1 : e);
+        return;
+    }
+    lua_pushlstring(L, e + 1, (size_t)(place - e - 1)); // name
+    lua_pushfstring(L, "=<secret %s>", place + 1);      // name place
+    lua_concat(L, 2);
+}
+
+/* A packed list as { text, … }; what is only known later stands as "@PARENT:KEY", a secret as
+ * "NAME=<secret PLACE>". */
 static void set_list(lua_State *L, const char *name, const struct buf *list) {
     if (!list->len)
         return;
@@ -273,7 +285,7 @@ static void set_list(lua_State *L, const char *name, const struct buf *list) {
     size_t pos = 0;
     int i = 0;
     for (const char *e; (e = pack_next(list->data, list->len, &pos));) {
-        lua_pushstring(L, e[0] == PACK_TEXT ? e + 1 : e);
+        push_entry(L, e);
         lua_rawseti(L, -2, ++i);
     }
     lua_setfield(L, -2, name);

@@ -132,6 +132,9 @@ static int enter(const struct spawn *s, struct spawn_failure *why) {
     if (s->cwd && chdir(s->cwd) < 0)
         return -1;
     reset_signals(s->keep_hup_off);
+    why->stage = SPAWN_LIMITS;
+    if (s->limits && (why->limit = spawn_apply_limits(s->limits)) != LIMIT_NONE)
+        return -1;
     return 0;
 }
 
@@ -170,7 +173,7 @@ int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why) {
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     free(script);
-    *why = (struct spawn_failure){shared.stage, shared.error};
+    *why = (struct spawn_failure){shared.stage, shared.error, shared.limit};
     if (p < 0) {
         why->error = error;
         return -1;

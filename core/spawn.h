@@ -4,6 +4,7 @@
 #ifndef QUEUECTL_SPAWN_H
 #define QUEUECTL_SPAWN_H
 
+#include "spawn_limits.h"
 #include "util.h"
 
 enum { SPAWN_FDS = 8 };
@@ -15,7 +16,8 @@ struct spawn {
     char *const *fallback; /* executed when argv cannot be; NULL: none */
     char *const *env;      /* NULL-terminated */
     const char *cwd;       /* NULL: as it is */
-    int fds[SPAWN_FDS];    /* become 0, 1, 2 …; everything else is closed */
+    const struct spawn_limits *limits; /* NULL: none */
+    int fds[SPAWN_FDS];                /* become 0, 1, 2 …; everything else is closed */
     int fds_len;
     bool session;      /* a session (and so a group) of its own */
     bool group;        /* a process group of its own, in this session */
@@ -23,10 +25,11 @@ struct spawn {
     bool keep_hup_off; /* SIGHUP stays ignored (nohup); all other signals become default */
 };
 
-enum spawn_stage { SPAWN_OK, SPAWN_FORK, SPAWN_FD, SPAWN_CWD, SPAWN_EXEC };
+enum spawn_stage { SPAWN_OK, SPAWN_FORK, SPAWN_FD, SPAWN_CWD, SPAWN_LIMITS, SPAWN_EXEC };
 struct spawn_failure {
     enum spawn_stage stage;
-    int error; /* errno */
+    int error;              /* errno */
+    enum spawn_limit limit; /* SPAWN_LIMITS: which */
 };
 
 /* 0 with *pid, or -1 with *why: no process is left behind. */

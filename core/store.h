@@ -188,11 +188,11 @@ struct store_ops {
      * alone, and only to an idle worker; *alone tells that one is at the head of the line. */
     int (*claim)(struct store *s, const struct claim_query *q, struct job *out, size_t *n,
                  bool *alone, struct err *err);
-    /* [tx] Record the attempt (none for CAUSE_NONE: it was never started) and move the job on;
-     * dependants follow. 1 done, 0 stale: the job is
-     * not in the hands of this token any more and nothing was changed. Where it would have been run
-     * again, one that somebody cancelled meanwhile is cancelled, and one whose run was halted is
-     * dead or skipped; *d then says so. */
+    /* [tx] Record the attempt (none for CAUSE_NONE and CAUSE_EXPIRED: it was never started) and
+     * move the job on; dependants follow. 1 done, 0 stale: the job is not in the hands of this
+     * token any more and nothing was changed. Where it would have been run again, one that somebody
+     * cancelled meanwhile is cancelled, and one whose run was halted is dead or skipped; *d then
+     * says so. */
     int (*finish)(struct store *s, const struct job *j, const struct outcome *o, struct decision *d,
                   struct err *err);
     /* [tx] Store output of a running attempt; what lies more than `tail` bytes before `total` and

@@ -303,7 +303,8 @@ int op_finish(struct store *base, const struct job *j, const struct outcome *o, 
     if (rc <= 0)
         return rc;
     memcpy(ref.queue, j->queue, strnlen(j->queue, QUEUE_MAX_LEN));
-    if ((o->cause != CAUSE_NONE && attempt_add(s, j, o, err) < 0) ||
+    bool tried = o->cause != CAUSE_NONE && o->cause != CAUSE_EXPIRED;
+    if ((tried && attempt_add(s, j, o, err) < 0) ||
         (d->state == JOB_COMPLETED && forget_artifacts(s, j, err) < 0) ||
         change_state(s, &ref, d->state, cause, err) < 0)
         return -1;
@@ -368,7 +369,7 @@ static int recover_one(struct store *base, struct job *j, int64_t now, struct er
                         .error = why};
     if (j->cancel)
         o.cause = CAUSE_CANCELLED;
-    struct decision d = decide(j, &o, 0, 0);
+    struct decision d = decide(j, &o, 0, now, 0);
     int rc = op_finish(base, j, &o, &d, err);
     free(why);
     return rc < 0 ? -1 : 0;

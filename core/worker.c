@@ -95,13 +95,23 @@ static void on_guardian_lost(struct worker *w) {
 }
 
 static void on_failed(struct slot *s, const struct guardian_event *e) {
-    static const char *const stages[] = {"", "fork", "descriptors", "cwd", ""};
+    static const char *const stages[] = {"", "fork", "descriptors", "cwd", "limits", ""};
     const char *stage = stages[e->stage];
+    char *limit = NULL;
     const char *program =
         s->job.kind == JOB_ARGV && s->job.command.len ? s->job.command.data + 1 : "";
-    const char *what = e->stage == SPAWN_CWD ? s->job.cwd : e->stage == SPAWN_EXEC ? program : "";
+    if (e->stage == SPAWN_LIMITS) {
+        struct spawn_limits l;
+        spawn_limits_parse(s->job.limits, &l);
+        limit = spawn_limits_words(&l, (enum spawn_limit)e->limit);
+    }
+    const char *what = e->stage == SPAWN_CWD    ? s->job.cwd
+                       : e->stage == SPAWN_EXEC ? program
+                       : limit                  ? limit
+                                                : "";
     s->failure = xasprintf("%s%s%s%s%s", stage, *stage ? ": " : "", what, *what ? ": " : "",
                            strerror(e->error));
+    free(limit);
     s->shortage = (e->stage == SPAWN_FORK || e->stage == SPAWN_FD) && is_shortage(e->error);
     s->failure_code = e->stage == SPAWN_EXEC ? (e->error == ENOENT ? 127 : 126) : -1;
     s->exit = *e;

@@ -2,7 +2,8 @@
  * message of the channel is its length (uint32_t, of what follows), a type and texts closed by NUL:
  *   v KEY VALUE          an output
  *   p FRACTION TEXT      progress
- *   r KIND MS TEXT       the result: ok, fail, fatal (no retry) or snooze (for MS) */
+ *   r KIND MS TEXT       the result: ok, fail, fatal (no retry), snooze (for MS), cancel; skip and
+ * go are the answers of a `when` e FIELDS             a job to add, see worker_added.c */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "pack.h"
 #include "worker_impl.h"
 
-enum { MESSAGE_MAX = 256 * 1024, FILE_MAX = 1048576, VALUE_MAX = 65536, VALUES_MAX = 1048576 };
+enum { MESSAGE_MAX = 2 << 20, FILE_MAX = 1048576, VALUE_MAX = 65536, VALUES_MAX = 1048576 };
 
 static bool is_promised(const struct job *j, const char *key, size_t len) {
     size_t pos = 0;
@@ -22,7 +23,8 @@ static bool is_promised(const struct job *j, const char *key, size_t len) {
 
 /* The last value of a key counts. All together are bounded: who gives more gets the first of them.
  */
-static void keep_value(struct slot *s, const char *key, const char *value) {
+static void keep_value(struct slot *s, const char *key, const char *given) {
+    char *value = secrets_mask(s, given, false);
     size_t pos = 0, at = 0, len = strlen(key);
     for (const char *e; (e = pack_next(s->values.data, s->values.len, &pos)); at = pos) {
         if (strncmp(e + 1, key, len) != 0 || e[1 + len] != '=')
@@ -31,25 +33,41 @@ static void keep_value(struct slot *s, const char *key, const char *value) {
         s->values.len -= pos - at;
         break;
     }
-    if (s->values.len + strlen(value) > VALUES_MAX)
-        return;
-    char *entry = xasprintf("%s=%s", key, value);
-    pack_add(&s->values, PACK_TEXT, entry);
-    free(entry);
+    if (s->values.len + strlen(value) <= VALUES_MAX) {
+        char *entry = xasprintf("%s=%s", key, value);
+        pack_add(&s->values, PACK_TEXT, entry);
+        free(entry);
+    }
+    free(value);
 }
 
 static void on_result(struct slot *s, const char *kind, const char *ms, const char *text) {
-    static const char *const kinds[] = {"", "ok", "fail", "fatal", "snooze"};
+    static const char *const kinds[] = {"",       "ok",     "fail", "fatal",
+                                        "snooze", "cancel", "skip", "go"};
     int k = name_find(kinds, ARRAY_LEN(kinds), kind);
     s->lua.kind = k > 0 ? (enum lua_kind)k : LUA_FAIL;
     long long wait = strtoll(ms, NULL, 10);
     s->lua.snooze_ms = wait > 0 ? wait : 0;
     free(s->lua.text);
-    s->lua.text = xstrdup(text);
+    s->lua.text = secrets_mask(s, text, true); /* it comes with at most 900 bytes */
+}
+
+static void on_progress(struct slot *s, const char *fraction, const char *text) {
+    char *masked = secrets_mask(s, text, true);
+    report_emit(&s->worker->report, &(struct report_event){.what = "progress",
+                                                           .job = &s->job,
+                                                           .fraction = strtod(fraction, NULL),
+                                                           .text = masked,
+                                                           .left = -1});
+    free(masked);
 }
 
 static void on_message(struct slot *s, char type, const char *p, size_t len) {
     const char *texts[3] = {"", "", ""};
+    if (type == 'e') {
+        added_read(s, p, len);
+        return;
+    }
     for (int i = 0; i < 3 && len; i++) {
         size_t n = strnlen(p, len);
         if (n == len)
@@ -63,11 +81,7 @@ static void on_message(struct slot *s, char type, const char *p, size_t len) {
     else if (type == 'r')
         on_result(s, texts[0], texts[1], texts[2]);
     else if (type == 'p')
-        report_emit(&s->worker->report, &(struct report_event){.what = "progress",
-                                                               .job = &s->job,
-                                                               .fraction = strtod(texts[0], NULL),
-                                                               .text = texts[1],
-                                                               .left = -1});
+        on_progress(s, texts[0], texts[1]);
 }
 
 void channel_read(struct slot *s) {

@@ -40,13 +40,31 @@ struct slot_stream {
     int stream; /* 1 stdout, 2 stderr, 0 channel of a Lua job */
 };
 
-/* What a Lua job said with its last message. */
-enum lua_kind { LUA_NO_RESULT, LUA_OK, LUA_FAIL, LUA_FATAL, LUA_SNOOZE };
+/* What a Lua function said with its last message. */
+enum lua_kind {
+    LUA_NO_RESULT,
+    LUA_OK,
+    LUA_FAIL,
+    LUA_FATAL, /* a failure that is not tried again */
+    LUA_SNOOZE,
+    LUA_CANCEL,
+    LUA_SKIP, /* its `when` said no */
+    LUA_GO,   /* its `when` said yes, and the process executes the command itself now */
+};
 struct lua_result {
     enum lua_kind kind;
     char *text;
     int64_t snooze_ms;
 };
+
+/* Jobs that a job adds to its run when it is completed. */
+struct added {
+    struct job_spec *specs;
+    char **texts; /* what they point into */
+    size_t n, bytes;
+};
+
+struct slot_secrets; /* of worker_secret.c */
 
 struct slot {
     struct worker *worker;
@@ -57,17 +75,23 @@ struct slot {
     struct output output;
     struct buf channel; /* bytes of the channel, up to the next whole message */
     struct buf values;  /* packed =KEY=VALUE: outputs the job gave */
+    bool has_channel;   /* a Lua function has the first word: the job itself, or its `when` */
     struct lua_result lua;
+    struct added added;
+    char *refused;                /* why those jobs cannot be added, NULL: they can */
+    struct slot_secrets *secrets; /* NULL: nothing is to be masked */
+    struct buf artifacts;         /* packed "=SIZE PATH" */
     struct timer grace;
     int64_t grace_until_us; /* the hard end of it */
     struct guardian_event exit;
     int64_t ended_at;  /* wall */
     char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
-    bool collected;    /* $QUEUECTL_OUTPUT was read */
+    bool collected;    /* $QUEUECTL_OUTPUT was read, and artifacts were looked for */
     char *missing;     /* what was promised and not given, NULL: nothing */
     char *failure;     /* why it could not be started, NULL: it was */
     bool shortage;     /* … because the machine was short of something */
     int failure_code;  /* exit code a shell would give: 126, 127; -1 */
+    bool expired;      /* it came to its turn too late */
     bool started;
     bool interrupted; /* stopped because the worker stops */
     bool cancelled;   /* somebody cancelled it */
@@ -153,6 +177,9 @@ int memory_file(const char *name, const struct buf *bytes, struct err *err);
 bool is_shortage(int error);
 
 /* --- worker_program.c: what the process of a Lua job reads --- */
+/* A Lua function has the first word: the job itself, or its `when`, which is asked once, before the
+ * first try. */
+bool starts_in_lua(const struct job *j);
 /* The program of the job: NULL with err. Valid until the next call. */
 const struct program *program_of(struct worker *w, const struct job *j, struct err *err);
 void programs_free(struct worker *w);
@@ -165,9 +192,31 @@ void channel_read(struct slot *s);
  */
 void channel_collect(struct slot *s, char **missing);
 
+/* --- worker_added.c: jobs that a job adds --- */
+/* The message that describes one. */
+void added_read(struct slot *s, const char *p, size_t len);
+/* [tx] Insert them. -1 with ERR_BUSY and s->refused set: they can never be, and the job has failed.
+ */
+int added_store(struct slot *s, struct err *err);
+void added_free(struct slot *s);
+
+/* --- worker_secret.c --- */
+/* Add the job's environment to *env, with values in place of secrets. 1 there are some, 0 none, -1
+ * one cannot be had. */
+int secrets_resolve(struct slot *s, struct buf *env, struct err *err);
+/* Output of the job (1 stdout, 2 stderr), masked; and its end. */
+void secrets_output(struct slot *s, int stream, const char *data, size_t len);
+void secrets_output_end(struct slot *s);
+/* A copy of what the job said, masked; `cut`: the rest of it may be missing. Yours to free. */
+char *secrets_mask(const struct slot *s, const char *text, bool cut);
+bool secrets_are_in(const struct slot *s, const char *data, size_t len);
+void secrets_free(struct slot *s);
+
 /* --- worker_outcome.c --- */
 /* *text owns outcome.error: yours to free. */
 struct outcome slot_outcome(struct slot *s, char **text);
+/* The decision was that it is too old for a further try: say so, too. */
+void outcome_add_age(struct outcome *o, char **text, const struct job *j);
 double decision_random(const struct job *j);
 
 /* --- worker.c --- */

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifacts.h"
 #include "decide.h"
+#include "duration.h"
 #include "spawn.h"
 #include "worker_impl.h"
 
@@ -41,17 +43,35 @@ static void say_signal(int signo, struct buf *b) {
                name ? ")" : "");
 }
 
-static void say_exit(const struct slot *s, struct outcome *o, struct buf *b) {
-    if (o->cause == CAUSE_SIGNAL)
-        say_signal(o->signal, b);
-    else
-        buf_printf(b, "exit %d", o->exit_code);
-    add_stderr(s, b);
-}
-
 static void say_timeout(const struct slot *s, struct buf *b) {
     buf_printf(b, "timed out after %.10g s%s", (double)s->job.timeout_ms / 1000,
                s->exit.killed ? ", killed" : "");
+    add_stderr(s, b);
+}
+
+/* The leader itself, or one whose end a shell passes on. */
+static bool add_cpu_limit(const struct slot *s, struct buf *b) {
+    struct spawn_limits l;
+    const struct guardian_event *e = &s->exit;
+    if (spawn_limits_parse(s->job.limits, &l) < 0 || !l.cpu_s)
+        return false;
+    bool by_limit = e->signal == SIGXCPU || e->exit_code == 128 + SIGXCPU ||
+                    (e->signal == SIGKILL && e->cpu_ms >= l.cpu_s * 1000);
+    if (!by_limit)
+        return false;
+    char *limit = duration_text(l.cpu_s * 1000);
+    buf_printf(b, "%sused more than its limit of %s CPU time", b->len ? ": " : "", limit);
+    free(limit);
+    return true;
+}
+
+static void say_exit(const struct slot *s, struct outcome *o, struct buf *b) {
+    if (o->cause != CAUSE_SIGNAL) {
+        buf_printf(b, "exit %d", o->exit_code);
+        add_cpu_limit(s, b);
+    } else if (!add_cpu_limit(s, b)) {
+        say_signal(o->signal, b);
+    }
     add_stderr(s, b);
 }
 
@@ -71,13 +91,24 @@ static void lua_outcome(const struct slot *s, struct outcome *o, struct buf *b) 
         o->cause = CAUSE_SNOOZE;
         buf_printf(b, "snoozed%s%s", *text ? ": " : "", text);
         return;
+    case LUA_CANCEL:
+        o->cause = CAUSE_CANCELLED;
+        buf_str(b, *text ? text : "cancelled by its function");
+        return;
+    case LUA_SKIP:
+        o->cause = CAUSE_WHEN;
+        buf_str(b, *text ? text : "its 'when' said no");
+        return;
+    case LUA_GO:
     case LUA_NO_RESULT:
         break;
     }
     if (o->signal >= 0) {
         o->cause = CAUSE_SIGNAL;
-        buf_str(b, "the Lua process was ");
-        say_signal(o->signal, b);
+        if (!add_cpu_limit(s, b)) {
+            buf_str(b, "the Lua process was ");
+            say_signal(o->signal, b);
+        }
     } else {
         o->cause = CAUSE_LUA;
         buf_printf(b,
@@ -91,7 +122,26 @@ static void lua_outcome(const struct slot *s, struct outcome *o, struct buf *b) 
 static void spawn_outcome(const struct slot *s, struct outcome *o, struct buf *b) {
     o->cause = CAUSE_SPAWN;
     o->exit_code = s->failure_code;
+    o->signal = -1;
     buf_printf(b, "could not start: %s", s->failure);
+}
+
+static void expired_outcome(const struct slot *s, struct outcome *o, struct buf *b) {
+    char *age = duration_text(s->job.max_age_ms);
+    o->cause = CAUSE_EXPIRED;
+    buf_printf(b, "not started: older than its max_age of %s", age);
+    free(age);
+}
+
+static void own_outcome(const struct slot *s, struct outcome *o, struct buf *b) {
+    bool is_command = s->job.kind != JOB_LUA && (!s->has_channel || s->lua.kind == LUA_GO);
+    if (!is_command) {
+        lua_outcome(s, o, b);
+        return;
+    }
+    o->cause = s->exit.signal >= 0 ? CAUSE_SIGNAL : CAUSE_EXIT;
+    if (!outcome_is_success(&s->job, o))
+        say_exit(s, o, b);
 }
 
 static void choose_cause(struct slot *s, struct outcome *o, struct buf *b) {
@@ -104,6 +154,8 @@ static void choose_cause(struct slot *s, struct outcome *o, struct buf *b) {
         o->exit_code = o->signal = -1;
         buf_printf(b, "the guardian process died while this ran (%d of %d times)",
                    s->job.deaths + 1, DEATHS_MAX);
+    } else if (s->expired) {
+        expired_outcome(s, o, b);
     } else if (s->failure && s->shortage) {
         o->cause = CAUSE_INTERRUPTED;
         buf_printf(b, "could not start: %s; trying again", s->failure);
@@ -120,13 +172,45 @@ static void choose_cause(struct slot *s, struct outcome *o, struct buf *b) {
     } else if (s->exit.timed_out) {
         o->cause = CAUSE_TIMEOUT;
         say_timeout(s, b);
-    } else if (s->job.kind == JOB_LUA) {
-        lua_outcome(s, o, b);
     } else {
-        o->cause = s->exit.signal >= 0 ? CAUSE_SIGNAL : CAUSE_EXIT;
-        if (!outcome_is_success(&s->job, o))
-            say_exit(s, o, b);
+        own_outcome(s, o, b);
     }
+}
+
+/* Once: this may be asked for again, for the commit can fail. */
+static void collect(struct slot *s) {
+    struct err err = {0};
+    const struct buf *patterns = &s->job.artifacts;
+    if (s->collected)
+        return;
+    s->collected = true;
+    channel_collect(s, &s->missing);
+    if (!s->missing &&
+        artifacts_find(patterns->data, patterns->len, s->job.cwd, &s->artifacts, &err) < 0)
+        s->missing = xstrdup(err.text);
+}
+
+static void cut(struct buf *b, size_t max) {
+    if (b->len <= max)
+        return;
+    while (max && ((unsigned char)b->data[max] & 0xc0) == 0x80)
+        max--;
+    b->data[max] = '\0';
+    b->len = max;
+}
+
+void outcome_add_age(struct outcome *o, char **text, const struct job *j) {
+    char *age = duration_text(j->max_age_ms);
+    char *note = xasprintf(" (no further try: older than its max_age of %s)", age);
+    struct buf b = {0};
+    buf_str(&b, *text ? *text : "");
+    cut(&b, ERROR_MAX - strlen(note));
+    buf_str(&b, note);
+    free(age);
+    free(note);
+    free(*text);
+    *text = b.data;
+    o->error = b.data;
 }
 
 struct outcome slot_outcome(struct slot *s, char **text) {
@@ -139,20 +223,22 @@ struct outcome slot_outcome(struct slot *s, char **text) {
                         .incomplete = s->incomplete};
     struct buf b = {0};
     choose_cause(s, &o, &b);
-    if (outcome_is_success(&s->job, &o) && !s->collected) {
-        channel_collect(s, &s->missing);
-        s->collected = true; /* this may be asked for again: the commit can fail */
-    }
+    if (outcome_is_success(&s->job, &o))
+        collect(s);
     if (s->missing) {
         o.cause = CAUSE_OUTPUTS;
         buf_str(&b, s->missing);
+    } else if (s->refused && outcome_is_success(&s->job, &o)) {
+        o.cause = CAUSE_LUA;
+        buf_printf(&b, "ctx.enqueue: %s", s->refused);
     }
-    if (b.len > ERROR_MAX) {
-        size_t cut = ERROR_MAX;
-        while (cut && ((unsigned char)b.data[cut] & 0xc0) == 0x80)
-            cut--;
-        b.data[cut] = '\0';
+    if (s->secrets && b.len) {
+        char *masked = secrets_mask(s, b.data, false);
+        b.len = 0;
+        buf_str(&b, masked);
+        free(masked);
     }
+    cut(&b, ERROR_MAX);
     *text = b.data;
     o.error = b.len ? b.data : NULL;
     return o;

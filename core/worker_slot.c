@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "decide.h"
 #include "worker_impl.h"
 
 enum {
@@ -47,7 +48,7 @@ static void take_bytes(struct slot_stream *st, const char *data, size_t len) {
         channel_read(s);
         return;
     }
-    output_put(&s->output, st->stream, clock_wall_ms(), data, len);
+    secrets_output(s, st->stream, data, len);
     if (s->output.pieces_len > OUTPUT_PIECES)
         s->worker->flush_due = s->worker->tick_due = true;
     else
@@ -102,6 +103,7 @@ static enum slot_state done(struct slot *s) {
     loop_timer_stop(s->worker->loop, &s->grace);
     read_all(s);
     close_all(s);
+    secrets_output_end(s);
     s->ended_at = clock_wall_ms();
     return SLOT_DONE;
 }
@@ -224,6 +226,11 @@ void slot_take(struct slot *s, struct job *job) {
     *job = (struct job){0};
     s->failure_code = -1;
     enter(s, SLOT_QUEUED);
+    s->expired = job_is_too_old(&s->job, s->job.started_at);
+    if (s->expired) {
+        enter(s, not_started(s));
+        return;
+    }
     if (start_job(s, &err) == 0)
         return;
     s->failure = xstrdup(err.text);
@@ -252,6 +259,10 @@ void slot_free(struct slot *s) {
     free(s->lua.text);
     free(s->failure);
     free(s->missing);
+    free(s->refused);
+    buf_free(&s->artifacts);
+    added_free(s);
+    secrets_free(s);
     if (s->output_path)
         unlink(s->output_path);
     free(s->output_path);

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "command.h"
 #include "pack.h"
+#include "secret.h"
 #include "spawn.h"
 #include "worker_impl.h"
 
@@ -36,9 +37,12 @@ static void set_env_number(struct buf *env, const char *name, int64_t value) {
     set_env(env, name, text);
 }
 
-static void job_env(struct slot *s, const char *mark, struct buf *env) {
+/* 1 it has secrets, 0 none, -1 one cannot be had. */
+static int job_env(struct slot *s, const char *mark, struct buf *env, struct err *err) {
     const struct job *j = &s->job;
-    buf_add(env, j->env.data, j->env.len);
+    int secrets = secrets_resolve(s, env, err);
+    if (secrets < 0)
+        return -1;
     set_env(env, "QUEUECTL_JOB_ID", j->id);
     set_env(env, "QUEUECTL_JOB_NAME", j->name ? j->name : "");
     if (j->run)
@@ -49,6 +53,7 @@ static void job_env(struct slot *s, const char *mark, struct buf *env) {
     pack_add(env, PACK_TEXT, mark);
     if (s->output_path)
         set_env(env, "QUEUECTL_OUTPUT", s->output_path);
+    return secrets;
 }
 
 /* ---- standard input ---- */
@@ -96,6 +101,7 @@ static int open_pipe(struct slot_stream *st, int *child_end, struct err *err) {
     fcntl(ends[0], F_SETFL, O_NONBLOCK); /* our end only: the job's must block as usual */
     st->watch.fd = ends[0];
     *child_end = ends[1];
+    st->slot->has_channel = st->slot->has_channel || st->stream == 0;
     return loop_watch(st->slot->worker->loop, &st->watch, EPOLLIN, err);
 }
 
@@ -119,7 +125,7 @@ static int open_fds(struct slot *s, struct job_fds *f, struct err *err) {
     if (f->fds[0] < 0 || open_pipe(&s->streams[PIPE_OUT], &f->fds[1], err) < 0 ||
         open_pipe(&s->streams[PIPE_ERR], &f->fds[2], err) < 0)
         return -1;
-    return s->job.kind == JOB_LUA ? open_lua_fds(s, f, err) : 0;
+    return starts_in_lua(&s->job) ? open_lua_fds(s, f, err) : 0;
 }
 
 static int make_output_file(struct slot *s, struct err *err) {
@@ -136,15 +142,12 @@ static int make_output_file(struct slot *s, struct err *err) {
 /* ---- the request ---- */
 
 static void job_argv(const struct job *j, struct buf *argv, struct guardian_texts *t) {
-    switch (j->kind) {
-    case JOB_LUA:
+    if (starts_in_lua(j)) {
         pack_add(argv, PACK_TEXT, spawn_self);
         pack_add(argv, PACK_TEXT, "--lua-job");
-        break;
-    case JOB_ARGV:
+    } else if (j->kind == JOB_ARGV) {
         buf_add(argv, j->command.data, j->command.len);
-        break;
-    default:
+    } else {
         command_words(j->command.data, j->command.len, argv);
         /* with the closing NUL, which buf keeps behind the text */
         t->shell.data = j->command.data;
@@ -154,31 +157,47 @@ static void job_argv(const struct job *j, struct buf *argv, struct guardian_text
     t->argv.len = argv->len;
 }
 
-static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
-    const struct job *j = &s->job;
-    struct worker *w = s->worker;
-    struct buf argv = {0}, env = {0};
-    char mark[80];
-    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, ++w->marks);
-    job_env(s, mark, &env);
-    struct guardian_request r = {.type = GUARD_SPAWN,
-                                 .slot = s->number,
-                                 .program = f->program,
-                                 .timeout_ms = j->timeout_ms,
-                                 .kill_after_ms = j->kill_after_ms};
-    struct guardian_texts t = {.env = {env.data, env.len}, .mark = {mark, strlen(mark) + 1}};
-    if (j->cwd)
-        t.cwd = (struct bytes_view){j->cwd, strlen(j->cwd) + 1};
-    job_argv(j, &argv, &t);
-    int rc = guardian_send(&w->guardian, &r, &t, f->fds, f->n);
+static int give_to_guardian(struct worker *w, struct guardian_request *r,
+                            const struct guardian_texts *t, const struct job_fds *f,
+                            struct err *err) {
+    int rc = guardian_send(&w->guardian, r, t, f->fds, f->n);
     if (rc < 0 && errno == EMSGSIZE)
         err_set(err, ERR_FAILED, "command and environment are longer than 300 KiB together");
     else if (rc < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN))
         rc = 0; /* the guardian is gone: SLOT_EV_LOST will come for this slot */
     else if (rc < 0)
         err_set(err, ERR_FAILED, "guardian: %s", strerror(errno));
+    return rc;
+}
+
+static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
+    const struct job *j = &s->job;
+    struct worker *w = s->worker;
+    struct buf argv = {0}, env = {0};
+    char mark[80];
+    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, ++w->marks);
+    int secrets = job_env(s, mark, &env, err);
+    if (secrets < 0) {
+        secret_wipe(&env);
+        return -1;
+    }
+    struct guardian_request r = {.type = GUARD_SPAWN,
+                                 .slot = s->number,
+                                 .program = f->program,
+                                 .secrets = (uint32_t)secrets,
+                                 .timeout_ms = j->timeout_ms,
+                                 .kill_after_ms = j->kill_after_ms};
+    struct guardian_texts t = {.env = {env.data, env.len}, .mark = {mark, strlen(mark) + 1}};
+    if (j->cwd)
+        t.cwd = (struct bytes_view){j->cwd, strlen(j->cwd) + 1};
+    job_argv(j, &argv, &t);
+    int rc = spawn_limits_parse(j->limits, &r.limits);
+    if (rc < 0)
+        err_set(err, ERR_CORRUPT, "limits: not understood: %s", j->limits);
+    else
+        rc = give_to_guardian(w, &r, &t, f, err);
     buf_free(&argv);
-    buf_free(&env);
+    secret_wipe(&env);
     return rc;
 }
 

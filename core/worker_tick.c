@@ -75,9 +75,22 @@ static int store_values(struct worker *w, const struct slot *s, struct err *err)
     return 0;
 }
 
+static int store_artifacts(struct worker *w, const struct slot *s, struct err *err) {
+    size_t pos = 0;
+    int rc = 0;
+    for (const char *e; rc == 0 && (e = pack_next(s->artifacts.data, s->artifacts.len, &pos));) {
+        char *end = NULL;
+        int64_t size = strtoll(e + 1, &end, 10);
+        char *path = secrets_mask(s, end + 1, false);
+        rc = w->store->ops->artifact_set(w->store, s->job.seq, path, size, err);
+        free(path);
+    }
+    return rc;
+}
+
 static struct decision decision_for(const struct slot *s, const struct outcome *o) {
     int64_t wait = o->cause == CAUSE_SNOOZE ? s->lua.snooze_ms : s->failure ? 1000 : 0;
-    struct decision d = decide(&s->job, o, wait, decision_random(&s->job));
+    struct decision d = decide(&s->job, o, wait, clock_wall_ms(), decision_random(&s->job));
     if (o->cause == CAUSE_LUA && s->lua.kind == LUA_FATAL)
         d = (struct decision){.state = JOB_DEAD};
     return d;
@@ -91,7 +104,9 @@ static int record_one(struct worker *w, struct record *r, struct err *err) {
         return rc;
     if (store_output(w, s, err) < 0)
         return -1;
-    return r->decision.state == JOB_COMPLETED ? store_values(w, s, err) : 0;
+    if (r->decision.state != JOB_COMPLETED)
+        return 0;
+    return store_values(w, s, err) < 0 || store_artifacts(w, s, err) < 0 ? -1 : added_store(s, err);
 }
 
 /* A death may halt the job's run. */
@@ -291,6 +306,8 @@ static void collect_records(struct worker *w, struct tick *t) {
         r->slot = s;
         r->outcome = slot_outcome(s, &r->text);
         r->decision = decision_for(s, &r->outcome);
+        if (r->decision.too_old)
+            outcome_add_age(&r->outcome, &r->text, &s->job);
     }
 }
 

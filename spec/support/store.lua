@@ -236,7 +236,7 @@ function Store:finish(job, opts)
                                          keep_try = opts.keep_try or false })
     else
         d = ffi.new("struct decision[1]", core.decide(job.c, o, opts.snooze_ms or 0,
-                                                      opts.random or 0))[0]
+                                                      store.wall_ms(), opts.random or 0))[0]
     end
     local rc = self:write("finish", job.c, o, d, self.err)
     return rc, store.states[tonumber(d.state)]

@@ -52,7 +52,7 @@ struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;
     int64_t cpu_ms, max_rss_kb; int64_t output_total; const char *error; bool incomplete;
 };
-struct decision { enum job_state state; int64_t delay_ms; bool keep_try; };
+struct decision { enum job_state state; int64_t delay_ms; bool keep_try; bool too_old; };
 struct attempt {
     int64_t token; int32_t try_no; struct outcome outcome; char *error; char *worker_name;
 };
@@ -190,8 +190,9 @@ bool job_may_change(enum job_state from, enum job_state to);
 bool job_is_final(enum job_state state);
 bool job_skip_is_neutral(enum job_cause cause);
 void job_free(struct job *j);
+bool job_is_too_old(const struct job *j, int64_t at);
 bool outcome_is_success(const struct job *j, const struct outcome *o);
-struct decision decide(const struct job *j, const struct outcome *o, int64_t snooze_ms,
+struct decision decide(const struct job *j, const struct outcome *o, int64_t snooze_ms, int64_t now,
                        double random);
 
 int err_set(struct err *err, enum err_code code, const char *fmt, ...);

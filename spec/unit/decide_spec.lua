@@ -4,15 +4,18 @@ local store = require "support.store"
 local core = store.core
 
 -- The decision for a job that has used `tries` of 1 + `retries`.
-local function decide(job, outcome, snooze_ms, random)
+local function decide(job, outcome, snooze_ms, random, now)
     local c = ffi.new("struct job", { tries = job.tries or 1, retries = job.retries or 0,
-                                      deaths = job.deaths or 0, delay_ms = job.delay_ms or 0 })
+                                      deaths = job.deaths or 0, delay_ms = job.delay_ms or 0,
+                                      created_at = job.created_at or 0,
+                                      max_age_ms = job.max_age_ms or 0 })
     local keep = { ffi.new("char[64]", job.backoff or ""), ffi.new("char[32]", job.ok or "") }
     if job.backoff then c.backoff = keep[1] end
     if job.ok then
         c.ok_codes.data, c.ok_codes.len = keep[2], #job.ok
     end
-    local d = core.decide(c, store.outcome(outcome), snooze_ms or 0, random or 0)
+    local d = core.decide(c, store.outcome(outcome), snooze_ms or 0, now or 0, random or 0)
+    if d.too_old then return { store.states[tonumber(d.state)], "too old", d.keep_try } end
     return { store.states[tonumber(d.state)], tonumber(d.delay_ms), d.keep_try }
 end
 
@@ -37,9 +40,9 @@ describe("decide", function()
           { exit_code = 1 }, { "failed", 2000, false } },
         { "a cancelled one", { retries = 9 }, { cause = "cancelled" },
           { "cancelled", 0, false } },
-        { "one whose when said no", { retries = 9 }, { cause = "when" }, { "skipped", 0, false } },
+        { "one whose when said no", { retries = 9 }, { cause = "when" }, { "skipped", 0, true } },
         { "one that is too old", { retries = 9 }, { cause = "expired" },
-          { "skipped", 0, false } },
+          { "dead", 0, true } },
         { "an interrupted one", { tries = 9 }, { cause = "interrupted" }, { "pending", 0, true } },
         { "the first death", { tries = 9 }, { cause = "worker_lost" }, { "pending", 0, true } },
         { "the second death", { deaths = 1 }, { cause = "worker_lost" }, { "pending", 0, true } },
@@ -85,6 +88,45 @@ describe("decide", function()
         assert.same({ "failed", 12500, false }, decide(job, { exit_code = 1 }, 0, 0.5))
         job.tries = 1
         assert.same({ "failed", 2000, false }, decide(job, { exit_code = 1 }, 0, 0.5))
+    end)
+
+    describe("of a job with a max_age", function()
+        local OLD = { retries = 9, created_at = 1000, max_age_ms = 60000,
+                      backoff = "fixed none 10000 1 10000" }
+        local function at(now, outcome, snooze_ms, job)
+            return decide(job or OLD, outcome, snooze_ms, 0, now)
+        end
+
+        it("tries again while the next try begins in time", function()
+            assert.same({ "failed", 10000, false }, at(51000, { exit_code = 1 }))
+            assert.same({ "dead", "too old", false }, at(51001, { exit_code = 1 }))
+            assert.same({ "dead", "too old", false }, at(900000, { cause = "timeout" }))
+        end)
+
+        it("snoozes only until then", function()
+            assert.same({ "pending", 10000, true }, at(51000, { cause = "snooze" }, 10000))
+            assert.same({ "dead", "too old", true }, at(51001, { cause = "snooze" }, 10000))
+        end)
+
+        it("keeps all other ends", function()
+            local late = 900000
+            assert.same({ "completed", 0, false }, at(late, {}))
+            assert.same({ "cancelled", 0, false }, at(late, { cause = "cancelled" }))
+            assert.same({ "pending", 0, true }, at(late, { cause = "interrupted" }))
+            assert.same({ "pending", 0, true }, at(late, { cause = "none" }))
+            assert.same({ "pending", 0, true }, at(late, { cause = "worker_lost" }))
+            local last = { tries = 2, retries = 1, created_at = 1000, max_age_ms = 60000 }
+            assert.same({ "dead", 0, false }, at(late, { exit_code = 1 }, 0, last))
+        end)
+
+        it("does not start it later, and that is no try", function()
+            assert.same({ "dead", 0, true }, at(900000, { cause = "expired" }))
+            local job = ffi.new("struct job", { created_at = 1000, max_age_ms = 60000 })
+            assert.is_false(core.job_is_too_old(job, 61000))
+            assert.is_true(core.job_is_too_old(job, 61001))
+            job.max_age_ms = 0
+            assert.is_false(core.job_is_too_old(job, 1e15))
+        end)
     end)
 
     describe("the table of changes of state", function()

@@ -16,8 +16,13 @@ local function as_json(ctx, store, job, attempts)
     for i, attempt in ipairs(attempts) do list[i] = job_view.attempt_json(attempt) end
     local object = job_view.json(job, last_output(store, job, attempts))
     local outputs = store:values(job.seq) or {}
+    local artifacts = {}
+    for i, file in ipairs(store:artifacts(job.seq) or {}) do
+        artifacts[i] = json.object { { "path", file.path }, { "bytes", file.size } }
+    end
     ctx:print((json.encode(object):gsub("}$", function()
         local rest = json.encode(json.object { { "outputs", outputs },
+            { "artifacts", #artifacts > 0 and json.list(artifacts) or nil },
             { "history", json.list(list) } })
         return "," .. rest:sub(2)
     end)) .. "\n")
@@ -55,6 +60,9 @@ local function as_text(ctx, store, job, attempts)
     line(ctx, "finished", job.finished_at and format.clock(job.finished_at, now))
     for key, value in pairs(store:values(job.seq) or {}) do
         line(ctx, "output", key .. "=" .. text.line(value))
+    end
+    for _, file in ipairs(store:artifacts(job.seq) or {}) do
+        line(ctx, "artifact", ("%s (%d bytes)"):format(text.line(file.path), file.size))
     end
     for _, attempt in ipairs(attempts) do line(ctx, "attempt", attempt_line(attempt)) end
     ctx:print(("See what it printed with: queuectl logs %s\n"):format(job.id))
