@@ -86,7 +86,7 @@ local function check_case(plan, found)
     local param = case_checker(found, "parameter")
     for _, row in ipairs(plan.params) do param(row.name, row) end
     for _, job in ipairs(plan.jobs) do
-        job_name(job.name, job)
+        job_name(job.name:match("^(.-)%[") or job.name, job) -- without the values of a matrix
         for _, name in ipairs(job.tags) do tag(name, job) end
         if #job.outputs > 1 then
             local output = case_checker(found, subject(job) .. ": output")
