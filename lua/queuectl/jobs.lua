@@ -106,14 +106,25 @@ local function evaluate_file(planning, file)
         planning.restore()
         line, message, where = chunk.explain(code, value)
     end)
-    if not ok then problems:add({ line = line, unit = where or unit }, message or "stack overflow") end
+    if not ok then
+        problems:add({ line = line, unit = where or unit }, message or "stack overflow")
+    end
     return ok
+end
+
+-- The clock of the libraries goes `seconds` ahead: what a file makes of it differs.
+local function shift_clock(seconds)
+    local now, date, clock = os.time, os.date, os.clock
+    rawset(os, "time", function(fields) return fields and now(fields) or now() + seconds end)
+    rawset(os, "clock", function() return clock() + seconds end)
+    rawset(os, "date", function(form, at) return date(form, at or now() + seconds) end)
 end
 
 -- Runs the files with the libraries guarded, and puts them back whatever happens.
 local function evaluate(planning, files)
     planning.restore = globals.save_libraries()
     guard_libraries(planning.raise)
+    if planning.opts.later then shift_clock(planning.opts.later) end
     local ok = true
     for _, file in ipairs(files) do ok = ok and evaluate_file(planning, file) end
     planning.restore()
@@ -122,7 +133,8 @@ end
 
 local function new_planning(files, opts)
     local planning = { opts = opts, code = chunk.code(),
-        problems = problem_list.new(files[1].display), params = params.new(opts.params, opts.cwd) }
+        problems = problem_list.new(files[1].display),
+        params = params.new(opts.params, opts.cwd, opts.missing_ok) }
     planning.raise = function(message) chunk.raise(planning.code, message) end
     planning.definer = define.new(planning.code, planning.problems, planning.params,
         { encode = opts.encode, now = opts.now })
@@ -179,10 +191,11 @@ end
 -- files: a list of { text =, path = (absolute), display = (as typed), dir = (what relative paths
 -- in it are relative to, default: the directory of `path`) }.
 -- opts: `params` values for parameters by name, text or plain data; `cwd` what paths among them
--- are relative to (default: like the file's own); `for_help` wrong or missing values do not
--- matter; `now` wall seconds; `folders` jobs without a cwd get the file's; `encode` the JSON
--- encoder that decides the size of `meta`; `print` where the files' print goes (default: stderr);
--- `find` gives the text of a module by its path, or nil.
+-- are relative to (default: like the file's own); `missing_ok` required ones may be missing;
+-- `for_help` they may be wrong, too; `now` wall seconds, what run_at is seen from; `later` seconds
+-- by which the file's own clock is ahead; `folders` jobs without a cwd get the file's; `encode` the
+-- JSON encoder that decides the size of `meta`; `print` where the files' print goes (default:
+-- stderr); `find` gives the text of a module by its path, or nil.
 -- Returns { path =, text = (of the first file), jobs = { spec, … }, params = { declaration, … },
 -- document = (see jobs/program.lua) }, with for_help also `problems` where there are no jobs to be
 -- known; or nil and the problems, one a line, and jobs.USAGE if they are of the values given.

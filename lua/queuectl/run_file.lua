@@ -4,6 +4,7 @@ local core = require "queuectl.core"
 local context = require "queuectl.context"
 local jobs = require "queuectl.jobs"
 local json = require "queuectl.json"
+local quoting = require "queuectl.jobs.text"
 
 local run_file = {}
 
@@ -66,12 +67,34 @@ function run_file.key(files)
     return table.concat(paths, "\n")
 end
 
---- Plans files that have been read. opts: as for jobs.plan_files. Jobs without a cwd get their
--- file's folder, so that it does not matter from where it is run or resumed.
+--- Values of parameters as they stand on the command line ("NAME=VALUE" each) by their names, or
+-- nil, message, exit code.
+function run_file.params(words)
+    local given = {}
+    for _, word in ipairs(words or {}) do
+        local name, value = word:match("^([^=]+)=(.*)$")
+        if not name then
+            return nil, ("-p %s: must be NAME=VALUE"):format(quoting.name(word)), context.USAGE
+        end
+        if given[name] then
+            return nil, ("parameter %s is given twice"):format(quoting.name(name)), context.USAGE
+        end
+        given[name] = value
+    end
+    return given
+end
+
+--- Options for run_file.plan_read and jobs.plan_files: `opts` and what is the same for all files.
+-- Jobs without a cwd get their file's folder, so that it does not matter from where it is run.
+function run_file.options(opts)
+    local all = { encode = json.encode, cwd = core.cwd(), now = core.time(), folders = true }
+    for key, value in pairs(opts or {}) do all[key] = value end
+    return all
+end
+
+--- Plans files that have been read. opts: of run_file.options.
 function run_file.plan_read(files, opts)
-    local given = { encode = json.encode, cwd = core.cwd(), now = core.time(), folders = true }
-    for key, value in pairs(opts or {}) do given[key] = value end
-    local plan, message, code = jobs.plan_files(files, given)
+    local plan, message, code = jobs.plan_files(files, opts)
     if not plan then return nil, message, code or context.CONFIG end
     plan.path, plan.paths = run_file.key(files), {}
     for i, file in ipairs(files) do plan.paths[i] = file.path end
@@ -83,7 +106,7 @@ end
 function run_file.plan(paths, opts)
     local files, message, code = run_file.read(paths)
     if not files then return nil, message, code end
-    return run_file.plan_read(files, opts)
+    return run_file.plan_read(files, run_file.options(opts))
 end
 
 return run_file

@@ -138,9 +138,9 @@ local function read_date(year, month, day)
 end
 
 local function reads_back(seconds, date, clock)
-    local shown = os.date("*t", seconds)
-    return shown.year == date.year and shown.month == date.month and shown.day == date.day
-        and shown.hour == clock.hour and shown.min == clock.min
+    local read = os.date("*t", seconds)
+    return read.year == date.year and read.month == date.month and read.day == date.day
+        and read.hour == clock.hour and read.min == clock.min
 end
 
 local function mktime(date, clock, is_dst)

@@ -130,7 +130,7 @@ local function make_plan(ctx, args)
         end
     end
     local plan
-    plan, message, code = run_file.plan_read(files, { params = given })
+    plan, message, code = run_file.plan_read(files, run_file.options { params = given })
     if not plan then return nil, message, code end
     return plan, last
 end

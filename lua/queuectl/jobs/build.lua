@@ -12,6 +12,7 @@ local build = {}
 build.MAX_NEEDS = 1000000
 
 local MAX_NAME = 200
+local NONE = {}
 local MAX_CYCLE_SHOWN = 12
 
 local function subject(def)
@@ -119,12 +120,17 @@ end
 
 -- The tokens in argv, then those in env by the names of their variables.
 local function tokens_of(def)
-    local tokens, by_variable = {}, {}
-    for _, entry in ipairs(def.values.run and def.values.run.argv or {}) do
+    local tokens, by_variable = {}, nil
+    for _, entry in ipairs(def.values.run and def.values.run.argv or NONE) do
         if type(entry) == "table" then tokens[#tokens + 1] = entry end
     end
-    for name, entry in pairs(def.values.env or {}) do by_variable[name] = entry.token end
-    for _, name in ipairs(text.sorted_keys(by_variable)) do
+    for name, entry in next, def.values.env or NONE do
+        if entry.token then
+            by_variable = by_variable or {}
+            by_variable[name] = entry.token
+        end
+    end
+    for _, name in ipairs(by_variable and text.sorted_keys(by_variable) or NONE) do
         tokens[#tokens + 1] = by_variable[name]
     end
     return tokens
@@ -191,17 +197,21 @@ local function argv_of(entries)
     return argv
 end
 
+local function by_name(a, b)
+    return a.name < b.name
+end
+
 local function env_of(variables, combo)
     local list = {}
-    for name, entry in pairs(variables or {}) do
+    for name, entry in next, variables or NONE do
         local token = entry.token
         list[#list + 1] = { name = name, value = entry.value, unset = entry.unset,
             secret = entry.secret, job = token and token.def.first, key = token and token.key }
     end
-    for name, value in pairs(combo and combo.env or {}) do
+    for name, value in next, combo and combo.env or NONE do
         list[#list + 1] = { name = name, value = value }
     end
-    table.sort(list, function(a, b) return a.name < b.name end)
+    if #list > 1 then table.sort(list, by_name) end
     return list
 end
 
@@ -228,7 +238,7 @@ local function spec_of(def, combo)
         if row.field then
             local value = values[row.name]
             if value == nil then value = row.default end
-            spec[row.field] = copy(value)
+            spec[row.field] = value
         end
     end
     return spec
@@ -242,11 +252,13 @@ local function specs_of(defs, folders)
             if folders then spec.cwd = spec.cwd or def.home.dir end
             specs[#specs + 1] = spec
         end
+        def.values = nil -- a plan may be large: not twice in memory for longer than necessary
     end
     return specs
 end
 
---- The jobs of a plan in the order of their definition, or nil when `problems` has grown.
+--- The jobs of a plan in the order of their definition, or nil when `problems` has grown. Jobs may
+-- share what is in their fields, except `needs` and `env`.
 -- `definer` is what jobs/define.lua collected; opts.folders: jobs without a cwd get their file's.
 function build.jobs(definer, problems, opts)
     local state = {

@@ -1,5 +1,6 @@
 -- The checks named in schema.lua. Each gets the value given, the key's row and the context
--- { dir =, encode =, now = wall seconds }; it returns the normalised value, or nil and a message (or a list of them).
+-- { dir =, encode =, now = wall seconds }; it returns the normalised value, or nil and a message
+-- (or a list of them).
 
 local backoff = require "queuectl.jobs.backoff"
 local env = require "queuectl.jobs.env"
@@ -76,7 +77,7 @@ function check.when(value)
 end
 
 function check.shell(value)
-    if type(value) ~= "table" then return must_be("a list such as { \"/bin/bash\", \"-c\" }", value) end
+    if type(value) ~= "table" then return must_be('a list such as { "/bin/bash", "-c" }', value) end
     local argv, message = run.read_argv(value)
     if not argv then return nil, message end
     for i, word in ipairs(argv) do
@@ -99,7 +100,9 @@ function limit_checks.memory(value)
                 text.quote(value))
         end
     end
-    if type(bytes) ~= "number" or bytes % 1 ~= 0 then return must_be('a size such as "2G"', value) end
+    if type(bytes) ~= "number" or bytes % 1 ~= 0 then
+        return must_be('a size such as "2G"', value)
+    end
     if bytes < SIZE_UNITS.M or bytes > 1024 * SIZE_UNITS.T then
         return nil, ("must be from 1M to 1024T, not %s"):format(text.describe(value))
     end

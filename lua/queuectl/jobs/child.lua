@@ -70,8 +70,12 @@ local function new_environment(self, unit)
     local raise = self.owner.raise
     return globals.new(functions_for(self, unit), {
         lenient = unit.installed,
-        undefined = function(name, hint) raise(("undefined variable '%s'%s"):format(name, hint)) end,
-        assigned = function(name) raise(("assignment to global '%s': add 'local'"):format(name)) end,
+        undefined = function(name, hint)
+            raise(("undefined variable '%s'%s"):format(name, hint))
+        end,
+        assigned = function(name)
+            raise(("assignment to global '%s': add 'local'"):format(name))
+        end,
     })
 end
 

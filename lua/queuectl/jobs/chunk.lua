@@ -31,13 +31,27 @@ function chunk.code()
     return setmetatable({ units = {}, by_source = {} }, code_meta)
 end
 
---- Enters a text and returns its unit: { display =, path =, text =, label =, order = }.
-function code_meta:add(display, path, source)
+-- The label of a text, unlike all others. A display that two texts share gives way to the path.
+local function new_label(self, display, path)
     local label, number = chunk.label(display), 1
+    if self.by_source["=" .. label] then
+        display, label = path, chunk.label(path)
+    end
     while self.by_source["=" .. label] do
         number = number + 1
-        label = ("(%d)%s"):format(number, chunk.label(display):sub(5))
+        label = ("%d%s"):format(number, chunk.label(path):sub(-MAX_LABEL + 5))
     end
+    return label, display
+end
+
+--- Enters a text and returns its unit: { display =, path =, text =, label =, order = }. The same
+-- text again has the same unit.
+function code_meta:add(display, path, source)
+    for _, unit in ipairs(self.units) do
+        if unit.path == path and unit.text == source then return unit end
+    end
+    local label
+    label, display = new_label(self, display, path)
     local unit = { display = display, path = path, text = source, label = label,
         order = #self.units + 1 }
     self.units[unit.order], self.by_source["=" .. label] = unit, unit
@@ -156,8 +170,8 @@ end
 
 -- "module 'x' not found:" is followed by twenty lines of places.
 local function one_line(message)
-    local missing = message:match("module '.-' not found:")
-    if missing then return missing:sub(1, -2) end
+    local missing = message:match("(module '.-' not found):\n")
+    if missing then return missing end
     return (message:gsub("%s*\n%s*", " "))
 end
 

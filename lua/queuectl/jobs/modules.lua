@@ -96,7 +96,9 @@ local function run(self, name, source, place)
     unit.installed, unit.module = place.installed, name
     local fn, message, line = chunk.load(source, unit.label, self.environment(unit))
     if not fn and line then error(("%s:%d: %s"):format(unit.label, line, message), 0) end
-    if not fn then self.raise(("module %s: %s: %s"):format(text.name(name), place.display, message)) end
+    if not fn then
+        self.raise(("module %s: %s: %s"):format(text.name(name), place.display, message))
+    end
     local value = fn(name, place.path)
     return value == nil and true or value
 end

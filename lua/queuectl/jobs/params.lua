@@ -1,4 +1,4 @@
--- param "name" { type = "string", default = …, choices = { … }, required = …, desc = …, min =, max = }
+-- param "name" { type = "string", default =, choices = {}, required =, desc =, min =, max = }
 -- The parameters of a program: what files declare, and the values given for this run, which are
 -- text from the command line or values from JSON.
 
@@ -260,6 +260,7 @@ function params:value_of(row, folder)
     local given = self.given[row.name]
     if given == nil then
         if not row.required then return row.default end
+        if self.missing_ok then return stand_in(row, folder) end
         self.wrong[#self.wrong + 1] = ("missing parameter %s; give -p %s=%s"):format(
             text.name(row.name), row.name, row.type:upper())
         return stand_in(row, folder)
@@ -341,10 +342,10 @@ function params:describe()
 end
 
 --- `given`: name -> text or value. `cwd`: what paths given for this run are relative to.
--- `wrong` collects what is wrong with the values given.
-function params.new(given, cwd)
-    return setmetatable({ given = given or {}, cwd = cwd, list = {}, by_name = {}, wrong = {} },
-        params)
+-- missing_ok: required ones may be missing. `wrong` collects what is wrong with the values given.
+function params.new(given, cwd, missing_ok)
+    return setmetatable({ given = given or {}, cwd = cwd, missing_ok = missing_ok, list = {},
+        by_name = {}, wrong = {} }, params)
 end
 
 return params

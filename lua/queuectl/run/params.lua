@@ -3,7 +3,7 @@
 
 local context = require "queuectl.context"
 local json = require "queuectl.json"
-local text = require "queuectl.jobs.text"
+local run_file = require "queuectl.run_file"
 
 local params = {}
 
@@ -37,17 +37,10 @@ function params.read(file, words)
         values, message, code = read_json(file)
         if not values then return nil, message, code end
     end
-    local given = {}
-    for _, word in ipairs(words or {}) do
-        local name, value = word:match("^([^=]+)=(.*)$")
-        if not name then
-            return nil, ("-p %s: write -p name=value"):format(text.quote(word)), context.USAGE
-        end
-        if given[name] then
-            return nil, ("-p %s is given twice"):format(name), context.USAGE
-        end
-        given[name], values[name] = true, value
-    end
+    local given
+    given, message, code = run_file.params(words)
+    if not given then return nil, message, code end
+    for name, value in pairs(given) do values[name] = value end
     return values
 end
 
