@@ -1,9 +1,13 @@
 local core = require "queuectl.core"
 local context = require "queuectl.context"
+local dry_run = require "queuectl.view.dry_run"
 local format = require "queuectl.view.format"
+local graph = require "queuectl.view.graph"
 local json = require "queuectl.json"
 local plan_view = require "queuectl.view.plan"
 local progress = require "queuectl.view.progress"
+local report = require "queuectl.view.report"
+local run_facts = require "queuectl.view.run_facts"
 local run_file = require "queuectl.run_file"
 local spec = require "queuectl.spec"
 local summary = require "queuectl.view.summary"
@@ -105,8 +109,13 @@ local function result(ctx, store, id, interrupts, opts)
     local run, message, code = store:run(id)
     if not run then return nil, message or "the run is gone", code end
     local ok
-    ok, message, code = summary.print(ctx, store, run, opts)
-    if not ok then return nil, message, code end
+    opts.facts, message, code = run_facts.collect(store, run, opts.plan)
+    if not opts.facts then return nil, message, code end
+    summary.print(ctx, store, run, opts)
+    if opts.report then
+        ok, message, code = report.write(store, run, opts.report, opts)
+        if not ok then return nil, message, code end
+    end
     if run.left > 0 and interrupts.count > 0 then return 128 + interrupts.last end
     return (run.failed > 0 or run.left > 0) and context.FAILED or 0
 end
@@ -115,7 +124,23 @@ local function setup(parser)
     parser:argument("file", "the jobs file"):argname("FILE")
     parser:option("-j --jobs", "jobs at the same time, default one a processor"):argname("N")
     parser:flag("-n --plan", "show what would run, touch nothing")
+    parser:option("--graph", "show the jobs as a graph: text, dot or mermaid"):args("?")
+        :argname("SHAPE")
+    parser:flag("--dry-run", "show the commands as they would run, touch nothing")
+    parser:option("--report", "write a report of the run: out.html or out.json"):argname("PATH")
     parser:flag("--resume", "go on with the last run of this file where it was interrupted")
+end
+
+-- What shows the plan and runs nothing, as a function; nil where the jobs are to be run.
+local function shower(args)
+    if args.graph then
+        local shape = args.graph[1] or "text"
+        local ok, message = graph.check(shape)
+        if not ok then return nil, message end
+        return function(ctx, plan, opts) graph.print(ctx, plan, shape, opts) end
+    end
+    if args.dry_run then return dry_run.print end
+    if args.plan then return plan_view.print end
 end
 
 return {
@@ -130,11 +155,19 @@ return {
     run = function(ctx, args)
         local slots, message = slots_of(args.jobs)
         if not slots then return nil, message, context.USAGE end
+        local show
+        show, message = shower(args)
+        if message then return nil, message, context.USAGE end
+        if args.report then
+            local ok
+            ok, message = report.check(args.report)
+            if not ok then return nil, message, context.USAGE end
+        end
         local plan, code
         plan, message, code = run_file.plan(args.file)
         if not plan then return nil, message, code end
-        if args.plan then
-            plan_view.print(ctx, plan)
+        if show then
+            show(ctx, plan, { slots = slots })
             return true
         end
         local store, run
@@ -152,6 +185,7 @@ return {
         view:close()
         if not interrupts then return nil, message, code end
         return result(ctx, store, run.id, interrupts,
-            { seconds = core.monotonic() - started, plan = plan })
+            { seconds = core.monotonic() - started, plan = plan,
+            slots = slots, report = args.report })
     end,
 }
