@@ -12,12 +12,17 @@ local BAR_MAX, BAR_MIN = 24, 8
 --- Where jobs are shown by groups, one is named when it has run for so many seconds.
 local NOTEWORTHY = 1
 
+-- Ten times a second hundredths would only flicker.
+local function calm(seconds)
+    return seconds < 10 and ("%.1f s"):format(seconds) or format.duration(seconds)
+end
+
 -- ---- what runs ----
 
 local function expected(state, job, elapsed)
     local whole = state.times[job.label]
     if not whole or whole < 1 or elapsed > whole * 2 then return "" end
-    return " of ~" .. format.duration(whole)
+    return " of ~" .. calm(whole)
 end
 
 local function running_line(state, job, columns, now)
@@ -25,7 +30,7 @@ local function running_line(state, job, columns, now)
     local extra = job.fraction and ("  %3.0f %% %s"):format(job.fraction * 100,
         text.line(job.text or "")) or ""
     local label = text.cut(text.line(job.label), math.max(12, math.min(44, columns - 36)))
-    return ("  running   %s  %s%s%s"):format(label, format.duration(elapsed),
+    return ("  running   %s  %s%s%s"):format(label, calm(elapsed),
         expected(state, job, elapsed), extra)
 end
 
@@ -110,11 +115,14 @@ local function status_parts(state, jobs, now)
     local function add(words, weight) parts[#parts + 1] = { words, weight } end
     if state.failed > 0 then add(format.count(state.failed) .. " failed", 1) end
     if state.retries > 0 then add(format.plural(state.retries, "retry", "retries"), 3) end
-    add(format.duration(now - state.started_at), 0)
+    add(calm(now - state.started_at), 0)
     local rate = state.total > 100 and state:rate(now)
     if rate then add(rate_text(rate), 4) end
     local left = state:seconds_left(jobs, now)
-    if left and left > 2 then add("about " .. format.duration(left) .. " left", 2) end
+    if left and left > 2 then
+        add(("about %s left"):format(left < 60 and ("%.0f s"):format(left)
+            or format.duration(left)), 2)
+    end
     return parts
 end
 

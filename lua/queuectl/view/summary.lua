@@ -1,5 +1,6 @@
 -- The end of a run: counts, what failed and why, where the time went, what to type next.
 
+local estimate = require "queuectl.view.estimate"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
 local output = require "queuectl.output"
@@ -8,7 +9,7 @@ local text = require "queuectl.view.text"
 
 local summary = {}
 
-local FAILURES, LINES, NAMES, OUTPUTS, CHAIN = 10, 8, 3, 20, 8
+local FAILURES, LINES, NAMES, OUTPUTS = 10, 8, 3, 20
 --- Where the time went is said of runs that took so long.
 local WORTH_SECONDS = 1
 local STATES = { "completed", "dead", "cancelled", "skipped", "failed", "pending", "waiting",
@@ -101,13 +102,10 @@ end
 
 -- ---- where the time went ----
 
--- The beginning and the end of a long chain.
 local function chain(jobs)
     local names = {}
     for i, job in ipairs(jobs) do names[i] = job.label end
-    if #names <= CHAIN then return table.concat(names, " > ") end
-    return ("%s > … %s more … > %s"):format(table.concat(names, " > ", 1, 4),
-        format.count(#names - 7), table.concat(names, " > ", #names - 2))
+    return estimate.chain(names)
 end
 
 local function print_times(ctx, facts, seconds)
