@@ -141,7 +141,8 @@ describe("ctx.fs", function()
             ctx.fs.write("link", "through")
             assert(ctx.fs.read "f" == "through")
             ctx.fs.write("/dev/null", "nothing")
-            ctx.fs.write("listing", ctx.sh("stat -c '%a %F' f link /dev/null; ls -d f* l*").stdout)]]
+            ctx.fs.write("listing",
+                ctx.sh("stat -c '%a %F' f link /dev/null; ls -d f* l*").stdout)]]
         assert.equal("750 regular file\n777 symbolic link\n666 character special file\n"
             .. "f\nlink\n", p:read("listing"))
         assert.equal("644\n", t.run({ "stat", "-c", "%a", p.dir .. "/listing" }).out)
@@ -205,7 +206,8 @@ describe("ctx.fs", function()
         local dir = t.tmpdir()
         t.mkdir_p(dir .. "/home/user")
         for path, why in pairs {
-            ["/"] = "it holds the folder the job runs in", ["."] = "it is the folder the job runs in",
+            ["/"] = "it holds the folder the job runs in",
+            ["."] = "it is the folder the job runs in",
             [".."] = "it holds the folder the job runs in",
             ["../../.."] = "it holds the folder the job runs in",
             ["none/../."] = "it is the folder the job runs in",

@@ -50,9 +50,9 @@ end
 -- Runs the job `name` of a whole file.
 function job_host.run_file(source, name, info, host)
     host = host or job_host.new()
-    local facts = { kind = "lua", path = "/srv/jobs.lua", display = "jobs.lua", name = name }
+    local facts = { kind = "lua", path = "jobs.lua", name = name }
     for key, value in pairs(info or {}) do facts[key] = value end
-    local program = lua_job.load(source, facts.path, facts.display)
+    local program = lua_job.load(source, facts.path)
     assert.equal(lua_job.run(host, program, facts), host.kind)
     return host
 end
@@ -72,9 +72,9 @@ end
 -- The same for a program of its own making: `job` is what its find returns, or nil.
 function job_host.run_job(job, facts, host)
     host = host or job_host.new()
-    local given = { kind = "lua", path = "/srv/jobs.lua", display = "jobs.lua", name = job.name }
+    local given = { kind = "lua", path = "jobs.lua", name = job.name }
     for key, value in pairs(facts or {}) do given[key] = value end
-    local program = { find = function() return job end, params = given.params }
+    local program = { code = "jobs.lua", find = function() return job end, params = given.params }
     assert.equal(lua_job.run(host, program, given), host.kind)
     return host
 end

@@ -397,7 +397,7 @@ describe("the file of a Lua job", function()
     it("has a short name in messages when its path is long", function()
         local long = "/srv/" .. ("dir/"):rep(40) .. "jobs.lua"
         local source = 'job "a" { run = function() error("e") end }'
-        local host = run_file(source, "a", { display = long })
+        local host = run_file(source, "a", { path = long })
         assert.equal("..." .. long:sub(-53) .. ":1: e", first_line(host))
     end)
 
