@@ -231,7 +231,8 @@ describe("ctx.fs", function()
         { "ctx.fs.read(5)", "ctx.fs.read: the path must be a string, not 5" },
         { "ctx.fs.write('none/f', '')", "ctx.fs.write: none/f: No such file or directory" },
         { "ctx.fs.write('/', '')", "ctx.fs.write: /: Is a directory" },
-        { "ctx.fs.write('f')", "ctx.fs.write: what to write to f must be a string, not nil" },
+        { "ctx.fs.write('f')", "ctx.fs.write: what to write to f must be a string, "
+            .. "number or boolean, not nil" },
         { "ctx.fs.mkdir 'jobs.lua/x'", "ctx.fs.mkdir: jobs.lua/x: Not a directory" },
         { "ctx.fs.mkdir 'jobs.lua'", "ctx.fs.mkdir: jobs.lua: Not a directory" },
         { "ctx.fs.list 'none'", "ctx.fs.list: none: No such file or directory" },
