@@ -349,6 +349,9 @@ static int l_execute(lua_State *L) {
         s.argv = s.argv ? s.argv : shell;
     }
     fflush(NULL);
+    signal(SIGTERM, SIG_DFL);
+    if (stopped) /* told while the job was still asked whether it should run */
+        raise(SIGTERM);
     spawn_replace(&s);
 }
 

@@ -219,7 +219,9 @@ function lua_job.run(host, program, facts)
     local ok, results = call(program.code, attempt, host, program, facts)
     local outcome = ok and results[1] or failed(results)
     host.finish(outcome.kind, outcome.value, outcome.class)
-    if outcome.kind == "go" then host.execute(facts.kind == "argv" and facts.argv or facts.shell) end
+    if outcome.kind == "go" then
+        host.execute(facts.kind == "argv" and facts.argv or facts.shell)
+    end
     return outcome.kind
 end
 

@@ -1,73 +1,12 @@
 -- Running one Lua job: what the function gets, and what becomes of what it does and returns.
 
-local lua_job = require "queuectl.lua_job"
+local job_host = require "unit.job_host"
+
+local fake_host, first_line = job_host.new, job_host.first_line
+local run, run_file = job_host.run, job_host.run_file
 
 local HOW = 'return nothing or a table of outputs for success, '
     .. 'ctx.fail("...") or error("...") for failure'
-
--- A program that a fake host's exec starts: `result` at its end, the chunks of `prints` before.
-local function fake_program(result, prints)
-    local program, at = { stopped = false }, 0
-    function program.next()
-        at = at + 1
-        if prints and prints[at] then return prints[at][1], prints[at][2] end
-    end
-    function program.result()
-        local copy = {}
-        for key, value in pairs(result) do copy[key] = value end
-        return copy
-    end
-    function program.stop() program.stopped = true end
-    return program
-end
-
--- A host that writes down what it is told. `result` answers every exec.
-local function fake_host(result, refusal)
-    local host = { told = {}, outputs = {}, added = {} }
-    local function note(name)
-        return function(...) table.insert(host.told, { name, ... }) end
-    end
-    host.progress, host.log, host.write = note "progress", note "log", note "write"
-    host.execute = note "execute"
-    function host.output(key, text) host.outputs[key] = text end
-    function host.exec(argv, options)
-        host.argv, host.options = argv, options
-        if not result then return nil, refusal end
-        host.program = fake_program(result, host.prints)
-        return host.program
-    end
-    function host.enqueue(message) table.insert(host.added, message) end
-    function host.cwd() return "/srv" end
-    function host.cancelled() return host.told_to_stop == true end
-    host.fs = {}
-    function host.finish(kind, value, class)
-        assert(not host.kind, "finished twice")
-        host.kind, host.value, host.class = kind, value, class
-    end
-    return host
-end
-
--- Runs the job `name` of a whole file.
-local function run_file(source, name, info, host)
-    host = host or fake_host()
-    local facts = { kind = "lua", path = "jobs.lua", name = name }
-    for key, value in pairs(info or {}) do facts[key] = value end
-    local program = lua_job.load(source, facts.path)
-    assert.equal(lua_job.run(host, program, facts), host.kind)
-    return host
-end
-
--- Runs a job whose function has this body, written on line 2.
-local function run(body, host, keys, info)
-    local source = ('job "a" { %s run = function(job, ctx)\n%s\nend }'):format(keys or "", body)
-    local facts = { attempt = 2, deadline = 99 }
-    for key, value in pairs(info or {}) do facts[key] = value end
-    return run_file(source, "a", facts, host)
-end
-
-local function first_line(host)
-    return host.value and host.value:match("^[^\n]*")
-end
 
 describe("a Lua job", function()
     it("that returns nothing has succeeded", function()
@@ -260,7 +199,8 @@ describe("ctx", function()
             'ctx.exec: timeout: must be longer than 0; write "none" for no limit' },
         { "ctx.exec({ 'ls' }, { env = { A = {} } })",
             "ctx.exec: env: A must be a string, not a table" },
-        { "ctx.exec({ 'ls' }, { stdin = 5 })", 'ctx.exec: stdin: must be a string or { file = "path" }, not 5' },
+        { "ctx.exec({ 'ls' }, { stdin = 5 })",
+            'ctx.exec: stdin: must be a string or { file = "path" }, not 5' },
         { "ctx.exec({ 'ls' }, { cwd = {} })", "ctx.exec: cwd: must be a string, not a table" },
     }
     for _, case in ipairs(wrong) do

@@ -1,7 +1,6 @@
 local core = require "queuectl.core"
 local context = require "queuectl.context"
 local json = require "queuectl.json"
-local jobs_text = require "queuectl.jobs.text"
 local format = require "queuectl.view.format"
 local run_file = require "queuectl.run_file"
 local run_params = require "queuectl.run.params"
@@ -82,13 +81,10 @@ local function check_options(args)
     end
     if args.new_text and not args.resume then return "--new-text goes with --resume" end
     local shape = args.graph and args.graph[1]
-    if shape and not SHAPES[shape] then
-        return ("--graph %s: the shape is text, dot or mermaid"):format(jobs_text.quote(shape))
-    end
-    if args.report then
-        local ok, message = require("queuectl.view.report").check(args.report)
-        if not ok then return message end
-    end
+    local ok, message = true, nil
+    if shape then ok, message = require("queuectl.view.graph").check(shape) end
+    if ok and args.report then ok, message = require("queuectl.view.report").check(args.report) end
+    return message
 end
 
 local function slots_of(value)
@@ -103,7 +99,7 @@ local function earlier_times(ctx, path)
     local store_path = ctx:store_path()
     if not store_path or core.stat(store_path) ~= "file" then return nil end
     local store = ctx:store()
-    local runs = store and store.runs and store:runs { path = path, limit = 5 } or {}
+    local runs = store and store:runs { path = path, limit = 5 } or {}
     for _, run in ipairs(runs) do
         local times = store:run_times(run.id)
         if times and next(times) then return times end
@@ -192,15 +188,14 @@ local function finish(ctx, store, run, args, opts)
     local summary = require "queuectl.view.summary"
     local facts, message, code = require("queuectl.view.run_facts").collect(store, run, opts.plan)
     if not facts then return nil, message, code end
-    opts.facts = facts
+    opts.facts, opts.params = facts, start.values_of(opts.plan)
     if run.left > 0 or run.failed > 0 then
         opts.next = "queuectl run --resume " .. shell_words(args.file)
     end
     local ok
     ok, message, code = summary.print(ctx, store, run, opts)
     if ok and args.report then
-        facts.params = start.values_of(opts.plan)
-        ok, message, code = require("queuectl.view.report").write(store, run, args.report, facts)
+        ok, message, code = require("queuectl.view.report").write(store, run, args.report, opts)
     end
     if not ok then return nil, message, code end
     local signal = opts.interrupts.count > 0 and opts.interrupts.last or nil
@@ -226,7 +221,7 @@ local function work_on(ctx, store, run, plan, args, slots)
     after, message, code = store:run(run.id)
     if not after then return nil, message or "the run is gone", code end
     return finish(ctx, store, after, args, { seconds = core.monotonic() - started, plan = plan,
-        interrupts = interrupts })
+        slots = slots, interrupts = interrupts })
 end
 
 -- Plans, stores and works. Returns { code =, signal = } and the plan, or nil, message, exit code.

@@ -89,11 +89,11 @@ end
 local function write(state, given, content)
     local path, message = read_path(given)
     if not path then return nil, message end
-    if type(content) ~= "string" and type(content) ~= "number" then
-        return nil, ("what to write to %s must be a string, not %s"):format(
-            text.escape(text.shorten(path, 300)), text.describe(content))
+    local bytes, problem = text.scalar(content)
+    if not bytes then
+        return nil, ("what to write to %s %s"):format(text.escape(text.shorten(path, 300)), problem)
     end
-    local ok, reason = state.host.fs.write(path, tostring(content))
+    local ok, reason = state.host.fs.write(path, bytes)
     if not ok then return failure(path, reason) end
 end
 

@@ -194,7 +194,8 @@ end
 local function position(str, at_byte)
     local before = str:sub(1, at_byte - 1)
     local _, newlines = before:gsub("\n", "")
-    return ("line %d, column %d"):format(newlines + 1, #before:match("[^\n]*$") + 1)
+    local column = before:reverse():find("\n", 1, true) or #before + 1
+    return ("line %d, column %d"):format(newlines + 1, column)
 end
 
 local function decode_failure(str, message)

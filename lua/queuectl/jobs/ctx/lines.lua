@@ -21,7 +21,7 @@ local function emitter(host, to)
 end
 
 local function split(bytes)
-    local last = bytes:match(".*()\n")
+    local last = bytes:match("^.*()\n")
     if last then return bytes:sub(1, last), bytes:sub(last + 1) end
     if #bytes >= lines.MAX then return bytes, "" end
     return nil, bytes

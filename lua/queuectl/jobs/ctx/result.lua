@@ -16,7 +16,7 @@ local OPTIONAL = { "exit_code", "signal", "timed_out" }
 
 -- The end of what a program wrote, as much as belongs into an error.
 local function tail(str)
-    local trimmed = (str or ""):gsub("%s+$", "")
+    local trimmed = (str or ""):sub(-2 * MAX_TAIL):gsub("%s+$", "")
     if #trimmed <= MAX_TAIL then return trimmed end
     return "..." .. trimmed:sub(-MAX_TAIL):gsub("^[\128-\191]+", "")
 end
