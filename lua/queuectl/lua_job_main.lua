@@ -60,19 +60,18 @@ function main.read_facts(packed)
     return facts
 end
 
-local host = wrap(require "queuectl.host")
-
 --- Evaluates a program once, for any number of jobs of it, of which this process or a fork of it
 -- runs one.
 function main.load(document, path)
     local program = lua_job.load(document, path)
-    lua_job.prepare(program, host)
+    program.host = wrap(require "queuectl.host")
+    lua_job.prepare(program, program.host)
     return program
 end
 
 --- Runs the job that the packed facts speak of.
 function main.start(program, facts_text)
-    lua_job.run(host, program, main.read_facts(facts_text))
+    lua_job.run(program.host, program, main.read_facts(facts_text))
 end
 
 return main

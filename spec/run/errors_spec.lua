@@ -154,7 +154,7 @@ describe("run, given", function()
         assert.is_false(t.exists(p.witness))
     end
 
-    it("no file", function() refused(2, "missing argument 'file'; see: queuectl run --help") end)
+    it("no file", function() refused(2, "FILE is missing; give a jobs file: queuectl run jobs.lua") end)
     it("a name that is not there", function()
         refused(3, "nope.lua: No such file or directory", "nope.lua")
     end)
@@ -165,8 +165,8 @@ describe("run, given", function()
     it("an empty name", function()
         refused(2, "the file's name is empty; give a jobs file", "")
     end)
-    it("two files", function()
-        refused(2, "too many arguments; see: queuectl run --help", "jobs.lua", "jobs.lua")
+    it("a file twice", function()
+        refused(2, "jobs.lua is given twice", "jobs.lua", "jobs.lua")
     end)
     it("a misspelt option", function()
         refused(2, "unknown option '--jsno' (did you mean '--json'?); see: queuectl run --help",
@@ -184,10 +184,10 @@ describe("run, given", function()
     it("--resume without an earlier run", function()
         local p = project.new 'job "a" { run = "true" }'
         local r = p:run(3, "--resume")
-        assert.equal(("queuectl: %s/jobs.lua has no interrupted run; leave out --resume\n")
-            :format(p.dir), r.err)
+        assert.equal("queuectl: jobs.lua has never been run; leave out --resume\n", r.err)
         p:run(0)
-        assert.equal(r.err, p:run(3, "--resume").err)
+        assert.equal("queuectl: jobs.lua has nothing to go on with: run 1 is complete; "
+            .. "leave out --resume\n", p:run(3, "--resume").err)
     end)
 
     it("a file that may not be read", function()
@@ -236,7 +236,7 @@ STEP  JOB    NEEDS              RUNS
         assert.equal(p.dir .. "/jobs.lua", plan.file)
         assert.equal(3, #plan.jobs)
         assert.same({ name = "use", step = 2, kind = "argv", command = "echo <v of build>",
-                      line = 2, needs = { { job = "lua", on = "done" },
+                      file = "jobs.lua", line = 2, needs = { { job = "lua", on = "done" },
                                           { job = "build", on = "success" } } }, plan.jobs[3])
         local left = t.run({ "ls", p.dir }).out
         assert.equal("jobs.lua\n", left)

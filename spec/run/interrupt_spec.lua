@@ -40,8 +40,8 @@ local function interrupt_twice(run)
     return run:wait()
 end
 
-local function left(n, p)
-    return ("%d jobs left; go on with: queuectl run --resume %s/jobs.lua\n"):format(n, p.dir)
+local function left(n)
+    return ("%d jobs left; go on with: queuectl run --resume jobs.lua\n"):format(n)
 end
 
 describe("a run that is interrupted", function()
@@ -55,7 +55,7 @@ describe("a run that is interrupted", function()
         assert.matches("stopping (finishing what runs; once more to stop it now)\n", run:out(), 1,
                        true)
         assert.matches("completed hold", run:out())
-        assert.equal(left(3, p), run:out():match("[^\n]*\n$"))
+        assert.equal(left(3), run:out():match("[^\n]*\n$"))
         assert.equal("b b b hold held", table.concat(p:witnessed(), " "))
     end)
 
@@ -63,7 +63,7 @@ describe("a run that is interrupted", function()
         local p, run = start()
         assert.equal(130, interrupt_twice(run))
         assert.matches("stopped hold (will run again)\n", run:out(), 1, true)
-        assert.equal(left(4, p), run:out():match("[^\n]*\n$"))
+        assert.equal(left(4), run:out():match("[^\n]*\n$"))
         local job = p:jobs().hold
         assert.same({ "pending", 0 }, { job.state, job.attempts })
         assert.same({}, t.processes(p.store))
@@ -144,8 +144,8 @@ describe("run --resume", function()
         local p = interrupted()
         p:write(WAITS .. "-- changed\n")
         local r = p:run(4, "--resume")
-        assert.equal(("queuectl: %s/jobs.lua has changed since run 1; put it back, or start anew "
-            .. "without --resume\n"):format(p.dir), r.err)
+        assert.equal("queuectl: jobs.lua has changed since run 1; put it back, take the new text "
+            .. "for what is left with --new-text, or start anew without --resume\n", r.err)
         p:write(WAITS)
         p:run(0, "--resume")
     end)

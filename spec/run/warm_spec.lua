@@ -37,7 +37,7 @@ end
 describe("the warm process of a jobs file", function()
     it("reads the file once for all jobs, which are its forks and the guardian's children", function()
         local p = project.new(WITNESS .. [[
-            if read "/proc/self/cmdline":find "lua" then witness "read" end
+            if read "/proc/self/cmdline":find "lua%-warm" then witness "read" end
             for i = 1, 20 do
                 job("j" .. i) { run = function()
                     local stat = read "/proc/self/stat"
@@ -89,7 +89,7 @@ describe("the warm process of a jobs file", function()
         local p = project.new [[job "a" { cwd = "nowhere", retries = 0, run = function() end }
             job "b" { run = function() end }]]
         p:run(1)
-        assert.matches("cwd: .*nowhere: No such file or directory", p:show("a").error)
+        assert.matches("cwd: .*nowhere: No such file or directory", p:show("a").last_error)
         assert.equal("completed", p:states().b)
     end)
 
@@ -164,7 +164,7 @@ describe("the warm process of a jobs file", function()
                 run = function() while true do end end }
             job "b" { needs = { { "slow", on = "done" } }, run = function() end }]]
         p:run(1)
-        assert.matches("timed out", p:show("slow").error)
+        assert.matches("timed out", p:show("slow").last_error)
         assert.equal("completed", p:states().b)
     end)
 end)

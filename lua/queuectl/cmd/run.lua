@@ -72,7 +72,7 @@ local function check_options(args)
     find_file(args)
     args.only = flatten(args.only)
     args.watch = args.watch or #args.watch_path > 0 or nil
-    if #args.file == 0 then return "FILE is missing; give a jobs file" end
+    if #args.file == 0 then return "FILE is missing; give a jobs file: queuectl run jobs.lua" end
     for _, pair in ipairs(EXCLUDES) do
         if args[pair[1]] and args[pair[2]] then
             return ("--%s and --%s do not go together"):format(pair[1]:gsub("_", "-"),
@@ -189,8 +189,11 @@ local function finish(ctx, store, run, args, opts)
     local facts, message, code = require("queuectl.view.run_facts").collect(store, run, opts.plan)
     if not facts then return nil, message, code end
     opts.facts, opts.params = facts, start.values_of(opts.plan)
-    if run.left > 0 or run.failed > 0 then
-        opts.next = "queuectl run --resume " .. shell_words(args.file)
+    local again = "queuectl run --resume " .. shell_words(args.file)
+    if run.left > 0 then
+        opts.next = ("%s left; go on with: %s"):format(format.plural(run.left, "job"), again)
+    elseif run.failed > 0 then
+        opts.next = "try again what failed: " .. again
     end
     local ok
     ok, message, code = summary.print(ctx, store, run, opts)
