@@ -77,7 +77,7 @@ describe("when", function()
             job "folder" { when = yes, retries = 0, run = { "/" } }
             job "killed" { when = yes, retries = 0, run = "kill -9 $$" }
             job "outputs" { when = yes, outputs = { "k" }, run = "echo k=v >>$QUEUECTL_OUTPUT" }
-            job "closed" { when = yes, run = "for f in /proc/$$/fd/*; do echo ${f##*/}; done" }
+            job "closed" { when = yes, run = "ls /proc/$$/fd; true" }
         ]])
         local a = p:logs "a"
         assert.matches("in\nv / 1\n", a, 1, true)
@@ -88,9 +88,7 @@ describe("when", function()
         assert.matches("^exit 126: could not start: /: Permission denied", reason(p, "folder"))
         assert.matches("^killed by signal 9", reason(p, "killed"))
         assert.equal("v", p:show("outputs").outputs.k)
-        for number in p:logs("closed"):gmatch "%d+" do
-            assert.is_true(tonumber(number) < 3 or tonumber(number) == 10, number)
-        end
+        assert.equal("0\n1\n2\n", p:logs "closed")
     end)
 
     it("counts against the time of the job", function()
