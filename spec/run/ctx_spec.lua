@@ -312,6 +312,16 @@ describe("TERM", function()
         assert.equal("up\n", p:read "cleaned")
     end)
 
+    it("ends what such a job starts before it has looked again", function()
+        local p = run([[
+            assert(not ctx.cancelled())
+            local signals = {}
+            for i = 1, 3 do signals[i] = ctx.exec({ "sleep", "1000" }).signal end
+            ctx.fs.write("ended", table.concat(signals, " "))
+            assert(ctx.cancelled())]], "timeout = '300ms', kill_after = '30s',", 1)
+        assert.equal("15 15 15", p:read "ended")
+    end)
+
     it("ends a job that never asks", function()
         local p = run([[
             ctx.fs.write("started", "")
