@@ -125,6 +125,7 @@ static int l_enqueue(lua_State *L) {
 /* ---- being asked to stop ---- */
 
 static volatile sig_atomic_t stopped;
+static bool stop_seen; /* the job has been told */
 
 static void on_term(int sig) {
     (void)sig;
@@ -141,7 +142,8 @@ static int l_cancelled(lua_State *L) {
         sigaction(SIGTERM, &a, NULL);
         asked = true;
     }
-    lua_pushboolean(L, stopped);
+    stop_seen = stopped;
+    lua_pushboolean(L, stop_seen);
     return 1;
 }
 
@@ -302,7 +304,8 @@ static int l_exec(lua_State *L) {
         .timeout_ms = (int64_t)script_number(L, 2, "timeout_ms", 0),
         .kill_after_ms = (int64_t)script_number(L, 2, "kill_after_ms", 10000),
         .keep = (size_t)script_number(L, 2, "keep", CAPTURE_MAX),
-        .stop = &stopped,
+        /* What is started by a job that knows cleans up, and is left alone. */
+        .stop = stop_seen ? NULL : &stopped,
     };
     luaL_argcheck(L, r.argv[0] != NULL, 1, "an empty list");
     lua_getfield(L, 2, "env");

@@ -70,8 +70,7 @@ int capture_start(const struct capture_request *r, struct capture *c, struct err
                           .keep = r->keep,
                           .kill_after_ms = r->kill_after_ms,
                           .started_at = clock_mono_ms(),
-                          .stop = r->stop,
-                          .stopped = r->stop && *r->stop};
+                          .stop = r->stop};
     c->due_at = r->timeout_ms ? c->started_at + r->timeout_ms : INT64_MAX;
     int in = input_file(r, err);
     if (in < 0)

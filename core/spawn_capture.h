@@ -22,7 +22,7 @@ struct capture_request {
     int64_t timeout_ms;     /* 0: none. Then TERM … */
     int64_t kill_after_ms;  /* … and, this long after, KILL */
     size_t keep;            /* bytes kept of each stream: its beginning and its end, half each */
-    const volatile sig_atomic_t *stop; /* once it becomes 1, TERM is passed on; NULL: never */
+    const volatile sig_atomic_t *stop; /* once it is 1, TERM is passed on; NULL: never */
 };
 
 struct capture_stream {

@@ -245,6 +245,9 @@ describe("ctx.fs", function()
         { "ctx.fs.copy('jobs.lua', './jobs.lua')",
             "ctx.fs.copy: ./jobs.lua: is the same as jobs.lua" },
         { "ctx.fs.copy('.', 'copy')", "ctx.fs.copy: copy: is inside of ." },
+        { "ctx.fs.mkdir 'deep/er' ctx.fs.copy('deep', 'deep/er/new/one')",
+            "ctx.fs.copy: deep/er/new/one: is inside of deep" },
+        { "ctx.fs.move('.', 'none/x/y')", "ctx.fs.move: none/x/y: is inside of ." },
         { "ctx.fs.move('none', 'x')", "ctx.fs.move: none: No such file or directory" },
         { "ctx.fs.move('jobs.lua', 'none/f')", "ctx.fs.move: none/f: No such file or directory" },
         { "ctx.fs.move('jobs.lua', '/tmp')",
@@ -310,6 +313,16 @@ describe("TERM", function()
             "timeout = '300ms', kill_after = '30s',", 1)
         assert.equal("15 true", p:read "ended")
         assert.equal("up\n", p:read "cleaned")
+    end)
+
+    it("ends what such a job starts before it has looked again", function()
+        local p = run([[
+            assert(not ctx.cancelled())
+            local signals = {}
+            for i = 1, 3 do signals[i] = ctx.exec({ "sleep", "1000" }).signal end
+            ctx.fs.write("ended", table.concat(signals, " "))
+            assert(ctx.cancelled())]], "timeout = '300ms', kill_after = '30s',", 1)
+        assert.equal("15 15 15", p:read "ended")
     end)
 
     it("ends a job that never asks", function()

@@ -65,7 +65,7 @@ describe("when", function()
             .. "it needs no job", reason(p, "lua"))
         assert.same({ error = "dead", ["nil"] = "dead", lua = "dead" }, p:states())
         assert.same({}, p:witnessed())
-        assert.equal(1, p:show("error").attempts)
+        assert.equal(1, #p:show("error").attempts)
     end)
 
     it("gives the command the job's own input, environment, folder and exit code", function()
@@ -77,7 +77,7 @@ describe("when", function()
             job "folder" { when = yes, retries = 0, run = { "/" } }
             job "killed" { when = yes, retries = 0, run = "kill -9 $$" }
             job "outputs" { when = yes, outputs = { "k" }, run = "echo k=v >>$QUEUECTL_OUTPUT" }
-            job "closed" { when = yes, run = "for n in 3 4 5 6 64 65; do [ -e /proc/$$/fd/$n ] && echo $n; done; true" }
+            job "closed" { when = yes, run = "ls /proc/$$/fd; true" }
         ]])
         local a = p:logs "a"
         assert.matches("in\nv / 1\n", a, 1, true)
@@ -88,7 +88,7 @@ describe("when", function()
         assert.matches("^exit 126: could not start: /: Permission denied", reason(p, "folder"))
         assert.matches("^killed by signal 9", reason(p, "killed"))
         assert.equal("v", p:show("outputs").outputs.k)
-        assert.equal("", p:logs "closed")
+        assert.equal("0\n1\n2\n", p:logs "closed")
     end)
 
     it("counts against the time of the job", function()

@@ -189,13 +189,17 @@ function copy_any(host, from, to)
     return copy_file(host, from, to)
 end
 
--- The real path of what may not be there yet: its folder's, and its name.
+-- The real path of what may not be there yet: that of the nearest folder that is, and the rest.
 local function real_target(host, path)
-    local real = host.realpath(path)
-    if real then return real end
-    local dir, name = path:match("^(.*)/([^/]+)$")
-    local parent = host.realpath(dir == "" and "/" or dir or ".")
-    return parent and (parent == "/" and "" or parent) .. "/" .. (name or path)
+    local dir, rest = path, ""
+    while true do
+        local real = host.realpath(dir)
+        if real then return rest == "" and real or real:gsub("/$", "") .. rest end
+        local parent, name = dir:match("^(.*)/([^/]+)$")
+        if not parent then parent, name = ".", dir end
+        if name == "." then return nil end
+        dir, rest = parent == "" and "/" or parent, "/" .. name .. rest
+    end
 end
 
 -- Both paths, or nil and what is wrong.
