@@ -192,7 +192,8 @@ static int refresh(struct sqlite_store *s, struct enqueued *out, struct err *err
     return 0;
 }
 
-/* Needs of jobs that were there before the call, or came completed, and may have ended. */
+/* Needs of jobs that were there before the call, or came completed, and may have ended. 1: there
+ * are some, 0 none. */
 static int settle_needs(struct sqlite_store *s, const struct batch *b, size_t at, struct err *err) {
     const struct job_spec *j = &b->specs[at];
     bool any = false;
@@ -204,7 +205,7 @@ static int settle_needs(struct sqlite_store *s, const struct batch *b, size_t at
         if (settle_if_final(s, parent_seq(need, b->out), err) < 0)
             return -1;
     }
-    return any ? refresh(s, &b->out[at], err) : 0;
+    return any;
 }
 
 static int take_result(struct sqlite_store *s, int64_t seq, int64_t from, struct err *err) {
@@ -321,7 +322,7 @@ static int count_jobs(struct sqlite_store *s, const struct batch *b, struct err 
                : 0;
 }
 
-/* Jobs added to a run that was halted or cancelled meanwhile. */
+/* Jobs added to a run that was halted or cancelled meanwhile. 1: it was, 0 not. */
 static int meet_the_end(struct sqlite_store *s, const struct batch *b, struct err *err) {
     if (!b->ref.has_jobs || !(b->ref.halted || b->ref.cancelled))
         return 0;
@@ -331,10 +332,8 @@ static int meet_the_end(struct sqlite_store *s, const struct batch *b, struct er
             seqs_add(&list, b->out[i].seq);
     int rc = b->ref.cancelled ? end_jobs(s, &list, JOB_CANCELLED, CAUSE_CANCELLED, err)
                               : halt_jobs(s, &list, err);
-    for (size_t i = 0; rc >= 0 && i < b->n; i++)
-        rc = refresh(s, &b->out[i], err);
     free(list.items);
-    return rc < 0 ? -1 : 0;
+    return rc < 0 ? -1 : 1;
 }
 
 int op_enqueue(struct store *base, int64_t run, const struct job_spec *specs, size_t n,
@@ -348,8 +347,14 @@ int op_enqueue(struct store *base, int64_t run, const struct job_spec *specs, si
             return -1;
     if (enqueue_rest(s, &b, err) < 0 || count_jobs(s, &b, err) < 0)
         return -1;
-    for (size_t i = 0; i < n; i++)
-        if (!out[i].existed && settle_needs(s, &b, i, err) < 0)
+    int changed = 0;
+    for (size_t i = 0; changed >= 0 && i < n; i++) {
+        int rc = out[i].existed ? 0 : settle_needs(s, &b, i, err);
+        changed = rc ? rc : changed;
+    }
+    int ended = changed < 0 ? -1 : meet_the_end(s, &b, err);
+    for (size_t i = 0; ended >= 0 && (changed || ended) && i < n; i++)
+        if (refresh(s, &out[i], err) < 0)
             return -1;
-    return meet_the_end(s, &b, err);
+    return ended < 0 ? -1 : 0;
 }

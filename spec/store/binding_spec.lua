@@ -32,7 +32,9 @@ describe("the binding of the specs to the C core", function()
                         priority = -5, timeout_ms = 12345, kill_after_ms = 77, delay_ms = 60000,
                         backoff = "fixed none 1000 2 300000", ok_codes = "\0\7\255",
                         allow_failure = true, outputs = "=o\0", stdin_text = "in\0\1\255",
-                        description = "words", tags = "[\"x\"]", meta = "{}" }
+                        description = "words", tags = "[\"x\"]", meta = "{}",
+                        artifacts = "=*.log\0=a b\0", when = true, fail_fast = true,
+                        start_at = 4711, max_age_ms = 815, limits = "1 2 3 4", source = "hash" }
         local before = store.wall_ms()
         local e = s:enqueue { id = "an-id", name = "a name", queue = "q", group = "g",
                               cwd = "/tmp", argv = { "a", "b c" },
@@ -40,7 +42,10 @@ describe("the binding of the specs to the C core", function()
                               timeout_ms = 12345, kill_after_ms = 77, delay_ms = 60000,
                               backoff = given.backoff, ok_codes = given.ok_codes,
                               allow_failure = true, outputs = { "o" }, stdin = given.stdin_text,
-                              description = "words", tags = given.tags, meta = "{}" }
+                              description = "words", tags = given.tags, meta = "{}",
+                              artifacts = { "*.log", "a b" }, when = true, fail_fast = true,
+                              start_at = 4711, max_age_ms = 815, limits = "1 2 3 4",
+                              source = "hash" }
         local job = s:get(e.seq)
         for name, value in pairs(given) do assert.same({ name, value }, { name, job[name] }) end
         assert.same({ "pending", 0, 0, 0, 0, 0, -1, -1 },
@@ -49,7 +54,7 @@ describe("the binding of the specs to the C core", function()
         assert.is_true(job.created_at >= before and job.created_at <= store.wall_ms())
         assert.equal(job.created_at + 60000, job.run_at)
         assert.equal(e.run_at, job.run_at)
-        for _, name in ipairs { "error", "source", "stdin_path" } do assert.is_nil(job[name]) end
+        for _, name in ipairs { "error", "stdin_path" } do assert.is_nil(job[name]) end
         s:close()
     end)
 end)

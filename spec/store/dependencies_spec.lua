@@ -18,6 +18,8 @@ describe("store/dependencies (" .. backend.name .. ")", function()
         dead = function(p) s:work({ exit_code = 1 }, p.seq) end,
         allowed = function(p) s:work({ exit_code = 1 }, p.seq) end,
         cancelled = function(p) s:cancel(p.id) end,
+        when = function(p) s:work({ cause = "when" }, p.seq) end,
+        expired = function(p) s:work({ cause = "expired" }, p.seq) end,
     }
 
     -- [how the parent ended][condition] = state and cause of the child
@@ -29,6 +31,9 @@ describe("store/dependencies (" .. backend.name .. ")", function()
         skipped = { success = "skipped dependency", failure = "pending", done = "pending" },
         not_needed = { success = "skipped not_needed", failure = "skipped not_needed",
                        done = "pending" },
+        when = { success = "skipped not_needed", failure = "skipped not_needed",
+                 done = "pending" },
+        expired = { success = "skipped dependency", failure = "pending", done = "pending" },
     }
 
     local function parents(ended)
@@ -195,6 +200,18 @@ describe("store/dependencies (" .. backend.name .. ")", function()
         assert.is_nil(s:claim_one())
         s:promote(job.run_at)
         assert.equal(job.seq, s:claim_one().seq)
+    end)
+
+    it("lets a job that may start wait for its time, or its delay where that is later", function()
+        local at = store.wall_ms() + 60000
+        local made = s:enqueue_all { {}, { needs = { 1 }, start_at = at, delay_ms = 5 },
+                                     { needs = { 1 }, start_at = at, delay_ms = 90000 },
+                                     { needs = { 1 }, start_at = 5 } }
+        s:work({}, made[1].seq)
+        assert.equal(at, s:get(made[2].seq).run_at)
+        assert.is_true(s:get(made[3].seq).run_at > at + 20000)
+        assert.equal(made[4].seq, s:claim_one().seq)
+        assert.is_nil(s:claim_one())
     end)
 
     it("does not start a job early because a parent ended twice", function()

@@ -61,6 +61,19 @@ describe("store/enqueue (" .. backend.name .. ")", function()
         assert.same({ e.seq }, seqs(s:claim { max = 9 }))
     end)
 
+    it("keeps a job until the time before which it must not start, and its delay", function()
+        local now = store.wall_ms()
+        local e = s:enqueue { start_at = now + 50000 }
+        assert.same({ "pending", now + 50000 }, { e.state, e.run_at })
+        assert.equal(now + 70000, s:enqueue({ delay_ms = 10, start_at = now + 70000 }).run_at)
+        assert.is_true(s:enqueue({ delay_ms = 90000, start_at = now + 5 }).run_at >= now + 90000)
+        local past = s:enqueue { start_at = 5 }
+        assert.same({ past.seq }, seqs(s:claim { max = 9 }))
+        assert.equal(e.run_at, s:promote(e.run_at - 1))
+        s:promote(e.run_at)
+        assert.same({ e.seq }, seqs(s:claim { max = 9 }))
+    end)
+
     it("says 0 when nothing more will become due", function()
         assert.equal(0, s:promote())
         local e = s:enqueue { delay_ms = 1000 }
@@ -127,9 +140,11 @@ describe("store/enqueue (" .. backend.name .. ")", function()
                        stdin = "i", stdin_path = "/p", priority = 1, retries = 1, timeout_ms = 1,
                        kill_after_ms = 1, delay_ms = 1, backoff = "fixed none 1 2 3",
                        ok_codes = "\1", description = "d", tags = "[]", meta = "{}",
-                       env = { "A=1" }, outputs = { "o" } }
+                       env = { "A=1" }, outputs = { "o" }, artifacts = { "a" }, limits = "l",
+                       source = "s", start_at = 1, max_age_ms = 1 }
         s:enqueue(base)
-        local others = { allow_failure = true, kind = "lua", env = { "A=2" }, outputs = {} }
+        local others = { allow_failure = true, kind = "lua", env = { "A=2" }, outputs = {},
+                         artifacts = { "b" }, when = true, fail_fast = true }
         for key, value in pairs(base) do
             if key ~= "id" and not others[key] then
                 others[key] = type(value) == "number" and 2 or value .. "x"
@@ -236,6 +251,16 @@ describe("store/enqueue (" .. backend.name .. ")", function()
         assert.equal("failed", s:state(job.seq))
         assert.is_true(s:has_work())
         s:cancel(job.id)
+        assert.is_false(s:has_work())
+    end)
+
+    it("has work while a job is snoozed", function()
+        local e = s:enqueue()
+        s:work({ cause = "snooze", snooze_ms = 60000 }, e.seq)
+        assert.equal("pending", s:state(e.seq))
+        assert.is_true(s:has_work())
+        s:cancel(e.id)
+        s:enqueue { delay_ms = 60000 }
         assert.is_false(s:has_work())
     end)
 

@@ -168,6 +168,29 @@ describe("store/list (" .. backend.name .. ")", function()
         assert.same({ unpack(seqs, 5) }, rest)
     end)
 
+    it("goes on where it was when the job the cursor stands on has failed meanwhile", function()
+        local specs = {}
+        for i = 1, 9 do
+            specs[i] = { priority = 9 - i, retries = 5, backoff = "fixed none 60000 1 60000" }
+        end
+        local seqs = {}
+        for i, e in ipairs(s:enqueue_all(specs)) do seqs[i] = e.seq end
+        local page, cursor = s:list { state = "pending", limit = 3 }
+        for _ = 1, 3 do s:work { exit_code = 1 } end -- their run_at is far behind the others'
+        assert.equal(seqs[3], page[3].seq)
+        local rest = {}
+        for _, job in ipairs((s:list { state = "pending", limit = 9, after = cursor })) do
+            rest[#rest + 1] = job.seq
+        end
+        assert.same({ unpack(seqs, 4) }, rest)
+        -- and among those that wait for their time
+        page, cursor = s:list { state = "failed", limit = 1 }
+        s:retry(page[1].id)
+        page = s:list { state = "failed", limit = 9, after = cursor }
+        assert.same({ seqs[2], seqs[3] }, { page[1].seq, page[2].seq })
+        assert.equal(2, #page)
+    end)
+
     it("pages through two jobs of the same time", function()
         local seqs = s:enqueue_many(9, { delay_ms = 1000000 })
         assert.same(seqs, s:list_seqs { state = "pending", limit = 2 })

@@ -70,6 +70,14 @@ describe("store/runs (" .. backend.name .. ")", function()
         assert.is_false(s:has_work(run))
     end)
 
+    it("counts no failure when the job itself did not want to run", function()
+        local run, made = start { {}, {}, { needs = { 1 } } }
+        s:work({ lane = run, cause = "when" }, made[1].seq)
+        assert.same({ 1, 0 }, { s:run(run).left, s:run(run).failed })
+        s:work({ lane = run, cause = "expired" }, made[2].seq)
+        assert.same({ 0, 1 }, { s:run(run).left, s:run(run).failed })
+    end)
+
     it("is not touched by jobs of others", function()
         local run, made = start { {} }
         s:enqueue()

@@ -140,6 +140,21 @@ describe("store/transitions (" .. backend.name .. ")", function()
             assert.same(before, all_of(job.seq))
         end)
 
+        it("takes the job's own word for not being run", function()
+            for cause, state in pairs { when = "skipped", expired = "skipped",
+                                        cancelled = "cancelled" } do
+                local e = s:enqueue()
+                local job = claim()
+                assert.equal(1, s:finish(job, { cause = cause, exit_code = -1, error = "why" }))
+                local got = s:get(e.seq)
+                assert.same({ state, cause, "why", 0 },
+                            { got.state, got.cause, got.error, got.worker })
+                assert.is_true(got.finished_at > 0)
+                assert.equal(cause, s:attempts(e.seq)[1].cause)
+                assert.is_nil(claim())
+            end
+        end)
+
         it("refuses a change of state that is none", function()
             s:enqueue()
             local job = claim()
