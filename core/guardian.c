@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guardian_packet.h"
 #include "proc.h"
 #include "spawn.h"
 
@@ -41,12 +42,8 @@ int guardian_start(struct guardian *g, int lock_fd, int wards, int limit, struct
     char *argv[] = {(char *)"queuectl-guardian", (char *)"--guardian", count, most, NULL};
     int pair[2];
     *g = (struct guardian){.fd = -1};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    if (packet_pair(pair) < 0)
         return err_set(err, ERR_FAILED, "socketpair: %s", strerror(errno));
-    int size = 2 * GUARDIAN_PACKET_MAX;
-    for (int i = 0; i < 2; i++)
-        if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-            setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     /* Should the guardian be killed, its orphans come to us. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     int rc = launch(g, pair[1], lock_fd, argv, err);
@@ -83,25 +80,7 @@ int guardian_send(struct guardian *g, struct guardian_request *request,
         errno = EMSGSIZE;
         return -1;
     }
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(GUARDIAN_FDS * sizeof(int))];
-    } control = {0};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
-    if (n_fds > 0) {
-        msg.msg_control = control.space;
-        msg.msg_controllen = CMSG_SPACE((size_t)n_fds * sizeof(int));
-        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN((size_t)n_fds * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, (size_t)n_fds * sizeof(int));
-    }
-    ssize_t sent;
-    do
-        sent = sendmsg(g->fd, &msg, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -1 : 0;
+    return packet_send(g->fd, iov, n, fds, n_fds);
 }
 
 int guardian_read(struct guardian *g, struct guardian_event *event) {

@@ -32,6 +32,8 @@ struct guardian_request {
     uint32_t shell_len; /* text for /bin/sh -c, when argv is empty or cannot be executed */
     uint32_t env_len;   /* packed changes to the worker's environment */
     uint32_t cwd_len;
+    uint32_t program;  /* a Lua job: number of its program, by which its warm process is known; the
+                        * last descriptor is the program's text. 0: to be executed */
     uint32_t mark_len; /* NAME=VALUE that stands in env and nowhere else: how stray processes of
                         * this attempt are recognised */
 };
@@ -53,7 +55,7 @@ struct guardian_event {
     int64_t duration_ms;
 };
 
-enum { GUARDIAN_PACKET_MAX = 300 * 1024, GUARDIAN_FDS = 5 };
+enum { GUARDIAN_PACKET_MAX = 300 * 1024, GUARDIAN_FDS = 6 };
 
 /* ---- the worker's side ---- */
 

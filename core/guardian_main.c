@@ -1,7 +1,8 @@
 /* The guardian process. One table row a slot; the kill ladder is the row's state:
  *
- *   RUNNING --time limit, cancel--> TERMED (TERM, CONT) --kill_after--> KILLED (KILL, again and
- *   again until nothing is left)
+ *   QUEUED --its turn--> RUNNING, or for a Lua job ASKED --its warm process has forked it-->
+ * RUNNING RUNNING --time limit, cancel--> TERMED (TERM, CONT) --kill_after--> KILLED (KILL, again
+ * and again until nothing is left)
  *
  * The leader of a job is not reaped while anything else of its tree lives: as long as it is a
  * zombie its process group number cannot be given to anybody else. */
@@ -20,13 +21,14 @@
 
 #include "clock.h"
 #include "guardian_spawn.h"
+#include "guardian_warm.h"
 #include "loop.h"
 #include "proc.h"
 #include "spawn.h"
 
 enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
 
-enum ward_state { WARD_FREE, WARD_QUEUED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
+enum ward_state { WARD_FREE, WARD_QUEUED, WARD_ASKED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
 
 /* A job in our care. */
 struct ward {
@@ -39,7 +41,7 @@ struct ward {
     int64_t started_ms, kill_after_ms;
     char *mark;
     struct timer timer; /* time limit, kill_after or next sweep, by state */
-    /* WARD_QUEUED: the request, to be started in its turn */
+    /* WARD_QUEUED, WARD_ASKED: the request */
     struct buf packet;
     int fds[GUARDIAN_FDS], n_fds;
     uint64_t turn;
@@ -52,16 +54,23 @@ static struct {
     uint32_t n, limit;
     uint64_t turns;
     bool keep_hup_off;
-    bool gone; /* the worker is */
-    struct buf packet;
+    bool gone;       /* the worker is */
+    bool new_leader; /* while we looked after the others */
+    struct packet packet;
     char *own_mark;         /* beginning of the mark of every attempt of this worker */
+    char *warm_mark;        /* the mark of warm processes, and in /proc of their forks */
     struct timer strangers; /* runs while there are some */
 } g;
 
 /* ---- who is whose ---- */
 
+/* It takes one of the places. */
 static bool is_active(const struct ward *w) {
     return w->state != WARD_FREE && w->state != WARD_QUEUED;
+}
+
+static bool has_leader(const struct ward *w) {
+    return is_active(w) && w->state != WARD_ASKED;
 }
 
 static bool belongs(const struct ward *w, pid_t pid) {
@@ -71,14 +80,14 @@ static bool belongs(const struct ward *w, pid_t pid) {
 
 static const struct ward *owner(pid_t pid) {
     for (uint32_t i = 0; i < g.n; i++)
-        if (is_active(&g.wards[i]) && belongs(&g.wards[i], pid))
+        if (has_leader(&g.wards[i]) && belongs(&g.wards[i], pid))
             return &g.wards[i];
     return NULL;
 }
 
 static bool is_leader(pid_t pid) {
     for (uint32_t i = 0; i < g.n; i++)
-        if (is_active(&g.wards[i]) && g.wards[i].leader == pid)
+        if (has_leader(&g.wards[i]) && g.wards[i].leader == pid)
             return true;
     return false;
 }
@@ -90,6 +99,22 @@ static bool any_running(void) {
     return false;
 }
 
+/* Whether a child is a leader or a warm process, or dead and now reaped. A fork of a warm process
+ * that has ended is a leader whose answer we may not have read yet. */
+static bool is_known_or_reaped(pid_t pid) {
+    siginfo_t info = {.si_pid = 0};
+    if (is_leader(pid) || warm_is(pid))
+        return true;
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return true;
+    if (info.si_pid != pid)
+        return false;
+    warm_read();
+    if (!is_leader(pid))
+        waitpid(pid, NULL, WNOHANG);
+    return true;
+}
+
 /* Whose a child is that is no leader. */
 enum kin {
     KIN_MINE,
@@ -99,11 +124,21 @@ enum kin {
                    */
 };
 
+/* Some fork of a warm process has not said yet which job it is. */
+static bool any_asked(void) {
+    for (uint32_t i = 0; i < g.n; i++)
+        if (g.wards[i].state == WARD_ASKED)
+            return true;
+    return false;
+}
+
 static enum kin kin_of(const struct ward *w, pid_t pid) {
     const struct ward *o = owner(pid);
     if (o)
         return o == w ? KIN_MINE : KIN_OTHER;
-    return g.own_mark && proc_has_mark(pid, g.own_mark, false) ? KIN_ORPHAN : KIN_STRANGER;
+    if (!g.own_mark || !proc_has_mark(pid, g.own_mark, false))
+        return KIN_STRANGER;
+    return any_asked() && proc_has_mark(pid, g.warm_mark, true) ? KIN_OTHER : KIN_ORPHAN;
 }
 
 /* During an exec a process has no environment to read: look again, for some 3 ms. Who has been a
@@ -128,7 +163,7 @@ static bool has_strays(const struct ward *w, int signo) {
     bool found = false;
     ssize_t n = proc_children(&pids);
     for (ssize_t i = 0; i < n; i++) {
-        if (is_leader(pids[i]) || waitpid(pids[i], NULL, WNOHANG) != 0)
+        if (is_known_or_reaped(pids[i]))
             continue;
         enum kin kin = kin_after_exec(w, pids[i]);
         bool mine = kin == KIN_MINE || (kin == KIN_STRANGER && !any_running());
@@ -146,8 +181,7 @@ static void reap_strays(void) {
     pid_t *pids;
     ssize_t n = proc_children(&pids);
     for (ssize_t i = 0; i < n; i++)
-        if (!is_leader(pids[i]))
-            waitpid(pids[i], NULL, WNOHANG);
+        is_known_or_reaped(pids[i]);
     free(pids);
 }
 
@@ -157,7 +191,7 @@ static void on_strangers(struct timer *t) {
     bool some = false;
     ssize_t n = proc_children(&pids);
     for (ssize_t i = 0; i < n; i++) {
-        if (is_leader(pids[i]) || waitpid(pids[i], NULL, WNOHANG) != 0)
+        if (is_known_or_reaped(pids[i]))
             continue;
         enum kin kin = kin_of(NULL, pids[i]);
         if (kin == KIN_ORPHAN || (kin == KIN_STRANGER && !any_running()))
@@ -184,12 +218,17 @@ static uint32_t slot_of(const struct ward *w) {
     return (uint32_t)(w - g.wards);
 }
 
+static void close_fds(struct ward *w) {
+    for (int i = 0; i < w->n_fds; i++)
+        close(w->fds[i]);
+    w->n_fds = 0;
+}
+
 static void forget(struct ward *w) {
     loop_timer_stop(g.loop, &w->timer);
     free(w->mark);
     buf_free(&w->packet);
-    for (int i = 0; i < w->n_fds; i++)
-        close(w->fds[i]);
+    close_fds(w);
     *w = (struct ward){.timer = w->timer};
 }
 
@@ -284,6 +323,7 @@ static void on_timer(struct timer *t) {
         break;
     case WARD_FREE:
     case WARD_QUEUED:
+    case WARD_ASKED:
         break;
     }
 }
@@ -292,45 +332,99 @@ static void on_signal(int signo, void *arg) {
     (void)signo;
     (void)arg;
     bool leaders = false;
-    for (uint32_t i = 0; i < g.n; i++)
-        if (is_active(&g.wards[i]))
-            leaders = look_after(&g.wards[i]) || leaders;
-    if (!leaders)
-        reap_strays();
+    do {
+        g.new_leader = false;
+        for (uint32_t i = 0; i < g.n; i++)
+            if (has_leader(&g.wards[i]))
+                leaders = look_after(&g.wards[i]) || leaders;
+        if (!leaders)
+            reap_strays();
+    } while (g.new_leader);
 }
 
 /* ---- requests ---- */
 
-/* Start what is queued in w. */
-static void start_queued(struct ward *w) {
+static struct guardian_request request_of(const struct ward *w) {
     struct guardian_request r;
     memcpy(&r, w->packet.data, sizeof(r));
-    const char *mark = guardian_mark(&r, w->packet.data);
-    struct guardian_given given = {w->fds, w->n_fds, g.keep_hup_off};
-    struct spawn_failure why;
-    /* Said first: a job may kill us before we come back. */
-    tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = r.slot});
-    if (guardian_spawn(&r, w->packet.data, &given, &w->leader, &why) < 0) {
-        tell(&(struct guardian_event){.type = GUARD_FAILED,
-                                      .slot = r.slot,
-                                      .stage = (int32_t)why.stage,
-                                      .error = why.error,
-                                      .limit = (int32_t)why.limit});
-        forget(w);
-        return;
-    }
+    return r;
+}
+
+/* From now on it runs. */
+static void begin(struct ward *w, pid_t leader) {
+    struct guardian_request r = request_of(w);
+    w->leader = leader;
     w->state = WARD_RUNNING;
-    w->mark = xstrdup(mark);
-    if (!g.own_mark) /* "QUEUECTL_WORKER=UID." of "QUEUECTL_WORKER=UID.N" */
-        g.own_mark = xmemdup0(mark, strcspn(mark, ".") + 1);
+    w->mark = xstrdup(guardian_mark(&r, w->packet.data));
     w->started_ms = clock_mono_ms();
     w->kill_after_ms = r.kill_after_ms;
     if (r.timeout_ms > 0)
         loop_timer(g.loop, &w->timer, r.timeout_ms * 1000);
     buf_free(&w->packet);
-    for (int i = 0; i < w->n_fds; i++)
-        close(w->fds[i]);
-    w->n_fds = 0;
+    close_fds(w);
+    if (w->cancelled)
+        term_tree(w);
+}
+
+static void fail(struct ward *w, const struct spawn_failure *why) {
+    tell(&(struct guardian_event){.type = GUARD_FAILED,
+                                  .slot = slot_of(w),
+                                  .stage = (int32_t)why->stage,
+                                  .error = why->error,
+                                  .limit = (int32_t)why->limit});
+    forget(w);
+}
+
+static void execute(struct ward *w) {
+    struct guardian_request r = request_of(w);
+    struct guardian_given given = {w->fds, w->n_fds, g.keep_hup_off};
+    struct spawn_failure why;
+    pid_t leader;
+    if (guardian_spawn(&r, w->packet.data, &given, &leader, &why) < 0)
+        fail(w, &why);
+    else
+        begin(w, leader);
+}
+
+static bool ask_warm(struct ward *w, uint32_t program) {
+    struct packet p = {.data = w->packet.data, .len = w->packet.len, .n_fds = w->n_fds};
+    memcpy(p.fds, w->fds, sizeof(p.fds));
+    if (!program || warm_ask(program, &p, w->turn, g.warm_mark) < 0)
+        return false;
+    w->state = WARD_ASKED;
+    return true;
+}
+
+static void start_queued(struct ward *w) {
+    struct guardian_request r = request_of(w);
+    const char *mark = guardian_mark(&r, w->packet.data);
+    if (!g.own_mark) { /* "QUEUECTL_WORKER=UID." of "QUEUECTL_WORKER=UID.N" */
+        g.own_mark = xmemdup0(mark, strcspn(mark, ".") + 1);
+        g.warm_mark = xasprintf("%s0", g.own_mark);
+    }
+    /* Said first: a job may kill us before we come back. */
+    tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = r.slot});
+    if (!ask_warm(w, r.program))
+        execute(w);
+}
+
+static void on_answer(const struct warm_answer *a) {
+    struct ward *w = a->slot < g.n ? &g.wards[a->slot] : NULL;
+    if (!w || w->state != WARD_ASKED || w->turn != a->turn) {
+        if (a->pid > 0 && !a->why.error)
+            kill(a->pid, SIGKILL); /* too late: it is executed already */
+    } else if (a->why.error) {
+        fail(w, &a->why);
+    } else {
+        begin(w, a->pid);
+        g.new_leader = true;
+    }
+}
+
+static void on_warm_lost(uint32_t program) {
+    for (uint32_t i = 0; i < g.n; i++)
+        if (g.wards[i].state == WARD_ASKED && request_of(&g.wards[i]).program == program)
+            execute(&g.wards[i]);
 }
 
 /* As many as may run. */
@@ -350,12 +444,13 @@ static void start_next(void) {
     }
 }
 
-static void queue(struct ward *w, const char *packet, size_t len, const int *fds, int n_fds) {
+static void queue(struct ward *w, struct packet *p) {
     w->state = WARD_QUEUED;
     w->turn = ++g.turns;
-    buf_add(&w->packet, packet, len);
-    memcpy(w->fds, fds, (size_t)n_fds * sizeof(int));
-    w->n_fds = n_fds;
+    buf_add(&w->packet, p->data, p->len);
+    memcpy(w->fds, p->fds, sizeof(w->fds));
+    w->n_fds = p->n_fds;
+    p->n_fds = 0;
 }
 
 static void unqueue(struct ward *w) {
@@ -379,16 +474,14 @@ static void on_order(struct ward *w, uint32_t type) {
     }
 }
 
-static bool on_request(const struct guardian_request *r, size_t len, const int *fds, int n_fds) {
+static void on_request(const struct guardian_request *r, struct packet *p) {
     struct ward *w = &g.wards[r->slot];
-    bool is_new = r->type == GUARD_SPAWN && w->state == WARD_FREE;
-    if (is_new)
-        queue(w, g.packet.data, len, fds, n_fds);
+    if (r->type == GUARD_SPAWN && w->state == WARD_FREE)
+        queue(w, p);
     else if (w->state == WARD_QUEUED)
         unqueue(w);
     else if (w->state != WARD_FREE)
         on_order(w, r->type);
-    return is_new;
 }
 
 static size_t texts_len(const struct guardian_request *r) {
@@ -397,39 +490,20 @@ static size_t texts_len(const struct guardian_request *r) {
 
 /* 1 a request was handled, 0 none now, -1 the worker is gone. */
 static int read_request(void) {
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(GUARDIAN_FDS * sizeof(int))];
-    } control;
-    struct iovec iov = {g.packet.data, g.packet.cap};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.space,
-                         .msg_controllen = sizeof(control)};
-    ssize_t n = recvmsg(SOCKET_FD, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    int fds[GUARDIAN_FDS], n_fds = 0;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (c && c->cmsg_type == SCM_RIGHTS) {
-        n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        memcpy(fds, CMSG_DATA(c), (size_t)n_fds * sizeof(int));
-    }
+    struct packet *p = &g.packet;
     struct guardian_request r;
-    bool kept = false;
-    if ((size_t)n >= sizeof(r)) {
-        memcpy(&r, g.packet.data, sizeof(r));
-        bool whole =
-            !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && texts_len(&r) + sizeof(r) == (size_t)n;
+    int rc = packet_receive(SOCKET_FD, p, false);
+    if (rc > 0 && p->len >= sizeof(r)) {
+        memcpy(&r, p->data, sizeof(r));
+        bool whole = p->whole && texts_len(&r) + sizeof(r) == p->len;
         if (r.slot < g.n && whole)
-            kept = on_request(&r, (size_t)n, fds, n_fds);
+            on_request(&r, p);
         else if (r.slot < g.n && r.type == GUARD_SPAWN) /* descriptors may have been dropped */
             tell(&(struct guardian_event){
                 .type = GUARD_FAILED, .slot = r.slot, .stage = SPAWN_FD, .error = EMFILE});
     }
-    for (int i = 0; !kept && i < n_fds; i++)
-        close(fds[i]);
-    return n == 0 ? -1 : 1;
+    packet_close_fds(p);
+    return rc;
 }
 
 static void on_socket(struct watch *watch, uint32_t events) {
@@ -467,6 +541,7 @@ static int set_up(struct err *err) {
     g.socket = (struct watch){.fn = on_socket, .fd = SOCKET_FD};
     if (loop_new(&g.loop, err) < 0 || loop_signals(g.loop, &set, on_signal, NULL, err) < 0)
         return -1;
+    warm_init(g.loop, &(struct warm_events){on_answer, on_warm_lost}, g.keep_hup_off);
     return loop_watch(g.loop, &g.socket, EPOLLIN, err);
 }
 
@@ -480,7 +555,7 @@ int guardian_main(int wards, int limit) {
         start_next(); /* something may have ended */
     }
     for (uint32_t i = 0; i < g.n; i++)
-        if (is_active(&g.wards[i]))
+        if (has_leader(&g.wards[i]))
             kill(-g.wards[i].leader, SIGKILL);
     proc_end_children(0, 60000);
     return rc < 0 ? 1 : 0;

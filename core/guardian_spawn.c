@@ -82,6 +82,26 @@ static struct texts texts_of(const struct guardian_request *r, const char *packe
     return t;
 }
 
+static void build_env(const struct guardian_request *r, const struct texts *t,
+                      struct strings *env) {
+    base_env(env);
+    apply_env(t->env, r->env_len, env);
+    if (!env->items)
+        strings_add(env, "PATH=/usr/local/bin:/usr/bin:/bin");
+}
+
+static struct spawn describe(const struct guardian_request *r, const struct texts *t,
+                             const struct guardian_given *given) {
+    struct spawn s = {.cwd = r->cwd_len ? t->cwd : NULL,
+                      .limits = &r->limits,
+                      .session = true,
+                      .die_with_me = true,
+                      .keep_hup_off = given->keep_hup_off,
+                      .fds_len = given->n_fds};
+    memcpy(s.fds, given->fds, (size_t)given->n_fds * sizeof(int));
+    return s;
+}
+
 int guardian_spawn(const struct guardian_request *r, const char *packet,
                    const struct guardian_given *given, pid_t *pid, struct spawn_failure *why) {
     struct texts t = texts_of(r, packet);
@@ -90,25 +110,26 @@ int guardian_spawn(const struct guardian_request *r, const char *packet,
         secret_guard_memory();
     char *shell[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)t.shell, NULL};
     unpack_argv(t.argv, r->argv_len, &argv);
-    base_env(&env);
-    apply_env(t.env, r->env_len, &env);
-    if (!env.items)
-        strings_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
-    struct spawn s = {.argv = argv.len ? argv.items : shell,
-                      .file = argv.len ? NULL : "/bin/sh",
-                      .fallback = argv.len && r->shell_len ? shell : NULL,
-                      .env = env.items,
-                      .cwd = r->cwd_len ? t.cwd : NULL,
-                      .limits = &r->limits,
-                      .session = true,
-                      .die_with_me = true,
-                      .keep_hup_off = given->keep_hup_off};
-    s.fds_len = given->n_fds;
-    memcpy(s.fds, given->fds, (size_t)given->n_fds * sizeof(int));
+    build_env(r, &t, &env);
+    struct spawn s = describe(r, &t, given);
+    s.argv = argv.len ? argv.items : shell;
+    s.file = argv.len ? NULL : "/bin/sh";
+    s.fallback = argv.len && r->shell_len ? shell : NULL;
+    s.env = env.items;
     int rc = spawn(&s, pid, why);
     free(argv.items);
     free(env.items);
     return rc;
+}
+
+int guardian_enter(const struct guardian_request *r, const char *packet,
+                   const struct guardian_given *given, struct spawn_failure *why) {
+    struct texts t = texts_of(r, packet);
+    struct strings env = {0};
+    build_env(r, &t, &env);
+    environ = env.items; /* with the packet's texts, for as long as the process lives */
+    struct spawn s = describe(r, &t, given);
+    return spawn_enter(&s, why);
 }
 
 const char *guardian_mark(const struct guardian_request *r, const char *packet) {

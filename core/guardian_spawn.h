@@ -15,6 +15,10 @@ struct guardian_given {
 int guardian_spawn(const struct guardian_request *r, const char *packet,
                    const struct guardian_given *given, pid_t *pid, struct spawn_failure *why);
 
+/* In a process forked for it: become the job's process, environment included. As spawn_enter(). */
+int guardian_enter(const struct guardian_request *r, const char *packet,
+                   const struct guardian_given *given, struct spawn_failure *why);
+
 /* The attempt's mark: points into the packet. */
 const char *guardian_mark(const struct guardian_request *r, const char *packet);
 

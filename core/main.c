@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "guardian.h"
@@ -44,10 +45,14 @@ static int work(const struct cli_result *cli, struct err *err) {
 int main(int argc, char **argv) {
     struct err err = {0};
     struct cli_result cli = {0};
+    /* Executed as /proc/self/exe, top and ps would show it as "exe". */
+    prctl(PR_SET_NAME, argc ? basename(argv[0]) : "queuectl");
     if (argc == 4 && strcmp(argv[1], "--guardian") == 0)
         return guardian_main((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
     if (argc == 2 && strcmp(argv[1], "--lua-job") == 0)
         return script_job_main();
+    if (argc == 2 && strcmp(argv[1], "--lua-warm") == 0)
+        return script_warm_main();
     fill_standard_fds();
     int rc = script_cli(argc, argv, &cli, &err);
     if (rc == 0 && cli.work)

@@ -133,6 +133,12 @@ void script_free(lua_State *L) {
     free(budget);
 }
 
+void script_set_memory(lua_State *L, size_t memory_cap) {
+    void *budget;
+    lua_getallocf(L, &budget);
+    ((struct budget *)budget)->cap = memory_cap;
+}
+
 /* ---- calls ---- */
 
 static const char *message_of(lua_State *L) {

@@ -11,6 +11,8 @@
  * not our end. NULL when out of memory. */
 lua_State *script_new(const char *name, lua_CFunction open, size_t memory_cap);
 void script_free(lua_State *L);
+/* A new memory_cap. */
+void script_set_memory(lua_State *L, size_t memory_cap);
 
 /* Call the function below its n_args arguments, with traceback. 0 and n_results on the stack, or -1
  * with err and nothing. */
@@ -26,5 +28,11 @@ int script_fail(lua_State *L, const struct err *err);
 void script_add_store(lua_State *L);
 void script_add_system(lua_State *L);
 void script_add_process(lua_State *L);
+void script_add_watch(lua_State *L);
+
+/* Where signals come from once core.catch_signals() was called, -1 before; and the next one, 0:
+ * none. */
+int script_signal_fd(void);
+int script_read_signal(void);
 
 #endif

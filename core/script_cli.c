@@ -55,6 +55,7 @@ static int l_open_core(lua_State *L) {
     script_add_store(L);
     script_add_system(L);
     script_add_process(L);
+    script_add_watch(L);
     return 1;
 }
 

@@ -2,259 +2,177 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lauxlib.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "guardian_spawn.h"
+#include "guardian_warm.h"
 #include "pack.h"
 #include "script.h"
-#include "spawn_capture.h"
+#include "script_host.h"
 
-extern char **environ;
+enum {
+    FACTS_FD = 4,
+    TEXT_FD = 5,
+    WARM_TEXT_FD = 3,
+    WARM_SOCKET_FD = 4,
+    MEMORY_MAX = 1 << 30, /* unless the job says otherwise */
+    SAFE_FD = 64,         /* above those that a job gets */
+};
 
-enum { TEXT_FD = 3, CHANNEL_FD = 4, TEXT_MAX = 64 << 20 };
+static const char MAIN[] = "queuectl.lua_job_main";
 
-/* ---- the channel ---- */
-
-static void write_all(const char *p, size_t len) {
-    while (len) {
-        ssize_t n = write(CHANNEL_FD, p, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return; /* the worker is gone: nobody is left to tell */
-        p += n;
-        len -= (size_t)n;
-    }
+/* All of a memory file. Another process may have it open, too: its position stays where it is. */
+static int read_fd(int fd, struct buf *bytes, struct err *err) {
+    char part[4096];
+    ssize_t n;
+    while ((n = pread(fd, part, sizeof(part), (off_t)bytes->len)) > 0)
+        buf_add(bytes, part, (size_t)n);
+    return n < 0 ? err_set(err, ERR_FAILED, "a memory file: %s", strerror(errno)) : 0;
 }
 
-/* One message of the Lua strings at first..last, in one write. */
-static int send_message(lua_State *L, char type, int first, int last) {
-    struct buf b = {0};
-    uint32_t len = 0;
-    buf_add(&b, (const char *)&len, sizeof(len));
-    buf_add(&b, &type, 1);
-    for (int i = first; i <= last; i++) {
-        size_t n;
-        const char *s = lua_tolstring(L, i, &n);
-        n = strnlen(s ? s : "", n);
-        buf_add(&b, s, n);
-        buf_add(&b, "", 1);
-    }
-    len = (uint32_t)(b.len - sizeof(len));
-    memcpy(b.data, &len, sizeof(len));
-    write_all(b.data, b.len);
-    buf_free(&b);
-    return 0;
-}
-
-/* host.output(key, value) */
-static int l_output(lua_State *L) {
-    luaL_checkstring(L, 1);
-    luaL_checkstring(L, 2);
-    return send_message(L, 'v', 1, 2);
-}
-
-/* host.progress(fraction, text) */
-static int l_progress(lua_State *L) {
-    luaL_checknumber(L, 1);
-    luaL_optstring(L, 2, "");
-    lua_settop(L, 2);
-    return send_message(L, 'p', 1, 2);
-}
-
-/* host.finish(kind, message or seconds, reason or class) */
-static int l_finish(lua_State *L) {
-    const char *kind = luaL_checkstring(L, 1);
-    bool snooze = strcmp(kind, "snooze") == 0;
-    double ms = snooze ? luaL_checknumber(L, 2) * 1000 : 0;
-    const char *text = luaL_optstring(L, snooze ? 3 : 2, "");
-    fflush(stdout);
-    lua_pushstring(L, kind);
-    char number[32];
-    snprintf(number, sizeof(number), "%.0f", ms);
-    lua_pushstring(L, number);
-    lua_pushlstring(L, text, strnlen(text, 900)); /* last_error holds 1 KiB */
-    int top = lua_gettop(L);
-    return send_message(L, 'r', top - 2, top);
-}
-
-/* host.log(level, text): a line of the job's output */
-static int l_log(lua_State *L) {
-    fflush(stdout);
-    fprintf(stderr, "%s: %s\n", luaL_checkstring(L, 1), luaL_checkstring(L, 2));
-    return 0;
-}
-
-/* ---- host.exec ---- */
-
-/* The strings of the list at `index`, NULL-terminated; owned by a userdata that is pushed. */
-static const char **string_list(lua_State *L, int index) {
-    luaL_checktype(L, index, LUA_TTABLE);
-    size_t n = lua_objlen(L, index);
-    const char **list = lua_newuserdata(L, (n + 1) * sizeof(*list));
-    for (size_t i = 0; i < n; i++) {
-        lua_rawgeti(L, index, (int)i + 1);
-        list[i] = luaL_checkstring(L, -1);
-        lua_pop(L, 1);
-    }
-    list[n] = NULL;
-    return list;
-}
-
-/* Our environment with the map at `index` (VALUE false: unset) on top. */
-static const char **merged_env(lua_State *L, int index) {
-    size_t n = 0, more = 0;
-    while (environ[n])
-        n++;
-    if (lua_istable(L, index))
-        for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
-            more++;
-    const char **env = lua_newuserdata(L, (n + more + 1) * sizeof(*env)); // env
-    lua_newtable(L);                                                      // env texts
-    size_t len = 0;
-    for (size_t i = 0; i < n; i++) {
-        lua_pushlstring(L, environ[i], strcspn(environ[i], "="));
-        if (lua_istable(L, index))
-            lua_gettable(L, index);
-        else
-            lua_pop(L, 1), lua_pushnil(L);
-        if (lua_isnil(L, -1))
-            env[len++] = environ[i];
-        lua_pop(L, 1);
-    }
-    for (lua_pushnil(L); lua_istable(L, index) && lua_next(L, index);) { // env texts key value
-        if (lua_isstring(L, -1) && lua_type(L, -2) == LUA_TSTRING) {
-            env[len++] = lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
-            lua_rawseti(L, -4, (int)len); // keeps it alive
-        }
-        lua_pop(L, 1); // env texts key
-    }
-    if (!lua_istable(L, index))
-        lua_pop(L, 1);
-    env[len] = NULL;
-    return env;
-}
-
-static int l_capture_gc(lua_State *L) {
-    capture_free(lua_touserdata(L, 1));
-    return 0;
-}
-
-static struct capture *new_capture(lua_State *L) {
-    struct capture *c = memset(lua_newuserdata(L, sizeof(*c)), 0, sizeof(*c));
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, l_capture_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    return c;
-}
-
-static void push_capture(lua_State *L, const struct capture *c) {
-    lua_createtable(L, 0, 6);
-    lua_pushlstring(L, c->out.data ? c->out.data : "", c->out.len);
-    lua_setfield(L, -2, "stdout");
-    lua_pushlstring(L, c->err.data ? c->err.data : "", c->err.len);
-    lua_setfield(L, -2, "stderr");
-    lua_pushnumber(L, (double)c->duration_ms / 1000);
-    lua_setfield(L, -2, "duration");
-    lua_pushboolean(L, c->timed_out);
-    lua_setfield(L, -2, "timed_out");
-    if (c->exit_code >= 0) {
-        lua_pushinteger(L, c->exit_code);
-        lua_setfield(L, -2, "exit_code");
-    }
-    if (c->signal >= 0) {
-        lua_pushinteger(L, c->signal);
-        lua_setfield(L, -2, "signal");
-    }
-}
-
-/* host.exec(argv, {cwd, env, stdin, timeout_ms}) -> { exit_code, signal, stdout, stderr, duration,
- * timed_out } | nil, message, code */
-static int l_exec(lua_State *L) {
-    lua_settop(L, 2);
-    if (!lua_istable(L, 2)) {
-        lua_newtable(L);
-        lua_replace(L, 2);
-    }
-    struct capture_request r = {0};
-    r.argv = (char *const *)(uintptr_t)string_list(L, 1);
-    luaL_argcheck(L, r.argv[0] != NULL, 1, "an empty list");
-    lua_getfield(L, 2, "cwd");
-    r.cwd = luaL_optstring(L, -1, NULL);
-    lua_getfield(L, 2, "stdin");
-    r.input = luaL_optlstring(L, -1, NULL, &r.input_len);
-    lua_getfield(L, 2, "timeout_ms");
-    r.timeout_ms = (int64_t)luaL_optnumber(L, -1, 0);
-    lua_getfield(L, 2, "env");
-    r.env = (char *const *)(uintptr_t)merged_env(L, lua_gettop(L));
-    struct capture *c = new_capture(L);
-    struct err err = {0};
-    fflush(stdout);
-    if (spawn_capture(&r, c, &err) < 0)
-        return script_fail(L, &err);
-    push_capture(L, c);
-    return 1;
-}
-
-/* The module queuectl.host. */
-static int l_open_host(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"output", l_output}, {"progress", l_progress}, {"finish", l_finish},
-        {"log", l_log},       {"exec", l_exec},         {NULL, NULL},
-    };
-    lua_newtable(L);
-    luaL_register(L, NULL, functions);
-    return 1;
-}
-
-/* ---- the process ---- */
-
-static int read_text(struct buf *text, struct err *err) {
-    char path[32];
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", TEXT_FD);
-    return file_read(path, TEXT_MAX, text, err);
-}
-
-/* Calls queuectl.lua_job_main.start(host, { name, deadline, path, text }). */
-static int run(lua_State *L, const struct buf *text, struct err *err) {
-    static const char *const names[] = {"name", "deadline", "path"};
-    if (script_require(L, "queuectl.lua_job_main", err) < 0) // module
-        return -1;
-    lua_getfield(L, -1, "start"); // module start
-    if (script_require(L, "queuectl.host", err) < 0)
-        return -1;   // module start host
-    lua_newtable(L); // module start host facts
-    size_t pos = 0;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const char *e = pack_next(text->data, text->len, &pos);
-        lua_pushstring(L, e ? e + 1 : "");
-        lua_setfield(L, -2, names[i]);
-    }
-    lua_pushlstring(L, text->data + pos, text->len - pos);
-    lua_setfield(L, -2, "text");
-    return script_call(L, 2, 0, err);
-}
-
-int script_job_main(void) {
+/* main.load(text, path): pushes main and the program. */
+static int load(lua_State *L, int fd, struct err *err) {
     struct buf text = {0};
-    struct err err = {0};
-    fcntl(TEXT_FD, F_SETFD, FD_CLOEXEC);
-    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    lua_State *L = script_new("queuectl.host", l_open_host, LUA_JOB_MEMORY);
-    int rc = L ? read_text(&text, &err) : err_set(&err, ERR_FAILED, "no memory for Lua");
+    size_t pos = 0;
+    int rc = read_fd(fd, &text, err);
+    const char *path = rc < 0 ? NULL : pack_next(text.data, text.len, &pos);
+    if (rc == 0 && !path)
+        rc = err_set(err, ERR_FAILED, "no program to run");
     if (rc == 0)
-        rc = run(L, &text, &err);
+        rc = script_require(L, MAIN, err); // main
+    if (rc == 0) {
+        lua_getfield(L, -1, "load");                         // main load
+        lua_pushlstring(L, text.data + pos, text.len - pos); // main load text
+        lua_pushstring(L, path + 1);                         // main load text path
+        rc = script_call(L, 2, 1, err);                      // main program
+    }
+    buf_free(&text);
+    return rc;
+}
+
+/* main.start(program, facts), with main and program on the stack. */
+static int start(lua_State *L, struct err *err) {
+    struct buf facts = {0};
+    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(FACTS_FD, F_SETFD, FD_CLOEXEC);
+    int rc = read_fd(FACTS_FD, &facts, err);
+    if (rc == 0) {
+        lua_getfield(L, -2, "start");                                // main program start
+        lua_pushvalue(L, -2);                                        // main program start program
+        lua_pushlstring(L, facts.data ? facts.data : "", facts.len); // … facts
+        rc = script_call(L, 2, 0, err);
+    }
+    buf_free(&facts);
+    return rc;
+}
+
+/* Nothing more is done with the Lua state: the process ends. */
+static int run(lua_State *L) {
+    struct err err = {0};
+    int rc = start(L, &err);
     fflush(stdout);
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
-    buf_free(&text);
+    return rc < 0 ? 1 : 0;
+}
+
+/* A state with main and the program on its stack; NULL with err. */
+static lua_State *prepare(int text_fd, struct err *err) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    lua_State *L = script_new("queuectl.host", script_open_host, MEMORY_MAX);
+    if (!L)
+        err_set(err, ERR_FAILED, "no memory for Lua");
+    else if (load(L, text_fd, err) == 0)
+        return L;
     if (L)
         script_free(L);
-    return rc < 0 ? 1 : 0;
+    return NULL;
+}
+
+int script_job_main(void) {
+    struct err err = {0};
+    fcntl(TEXT_FD, F_SETFD, FD_CLOEXEC);
+    lua_State *L = prepare(TEXT_FD, &err);
+    int rc = L ? run(L) : 1;
+    if (L)
+        script_free(L);
+    else
+        fprintf(stderr, "%s\n", err.text);
+    return rc;
+}
+
+/* ---- warm ---- */
+
+static void answer(int sock, const struct warm_answer *a) {
+    struct iovec iov = {(void *)(uintptr_t)a, sizeof(*a)};
+    if (packet_send(sock, &iov, 1, NULL, 0) < 0)
+        spawn_leave(1); /* the guardian has given us up */
+}
+
+/* In the fork: become the job, say so, do it. */
+static _Noreturn void become_job(lua_State *L, const struct packet *p, struct warm_answer *a) {
+    struct guardian_request r;
+    const char *request = p->data + sizeof(a->turn);
+    struct guardian_given given = {p->fds, p->n_fds, true};
+    memcpy(&r, request, sizeof(r));
+    int sock = fcntl(WARM_SOCKET_FD, F_DUPFD_CLOEXEC, SAFE_FD);
+    a->pid = getpid();
+    guardian_enter(&r, request, &given, &a->why);
+    answer(sock, a);
+    close(sock);
+    spawn_leave(a->why.error ? 1 : run(L));
+}
+
+static void on_request(lua_State *L, struct packet *p) {
+    struct guardian_request r;
+    struct warm_answer a = {0};
+    if (!p->whole || p->len < sizeof(a.turn) + sizeof(r))
+        return;
+    memcpy(&a.turn, p->data, sizeof(a.turn));
+    memcpy(&r, p->data + sizeof(a.turn), sizeof(r));
+    a.slot = r.slot;
+    pid_t pid = spawn_sibling();
+    if (pid == 0)
+        become_job(L, p, &a);
+    if (pid < 0) {
+        a.why = (struct spawn_failure){.stage = SPAWN_FORK, .error = errno};
+        answer(WARM_SOCKET_FD, &a);
+    }
+}
+
+/* Takes what is free inside the heap: the holes, large ones first, then what glibc keeps ready by
+ * size. Else each fork would put its first objects all over the heap, and every page touched is a
+ * page copied: that took half of a short job's time. */
+static void use_up_heap(void) {
+    malloc_trim(0);
+    const char *end = sbrk(0);
+    for (size_t size = 65536; size >= 24; size -= size > 1024 ? size / 2 : 16)
+        for (size_t left = mallinfo2().fordblks + 16 * size; left > size; left -= size) {
+            char *p = malloc(size);
+            if (p >= end || !p) /* no hole of that size any more */
+                break;
+        }
+}
+
+int script_warm_main(void) {
+    struct err err = {0};
+    static char data[GUARDIAN_PACKET_MAX];
+    struct packet p = {.data = data, .cap = sizeof(data)};
+    fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC); /* kept: its number must not become another file's */
+    fcntl(WARM_SOCKET_FD, F_SETFD, FD_CLOEXEC);
+    lua_State *L = prepare(WARM_TEXT_FD, &err);
+    if (!L)
+        return 1; /* the jobs are executed anew, and say what is wrong */
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    use_up_heap();
+    while (packet_receive(WARM_SOCKET_FD, &p, true) > 0) {
+        on_request(L, &p);
+        packet_close_fds(&p);
+    }
+    script_free(L);
+    return 0;
 }

@@ -1,11 +1,12 @@
-/* The process of a Lua job: what runs as `queuectl --lua-job`. Descriptor 3 holds the facts and the
- * text of the jobs file (worker_start.c), 4 is the channel to the worker (worker_channel.c). */
+/* The processes of Lua jobs. `queuectl --lua-warm` evaluates one program (descriptor 3) and forks a
+ * job for each request of the guardian (4, guardian_warm.h); `queuectl --lua-job` is one job,
+ * executed anew, with its program as descriptor 5. A job has its channel as 3, its facts as 4
+ * (worker_program.c). */
 #ifndef QUEUECTL_SCRIPT_JOB_H
 #define QUEUECTL_SCRIPT_JOB_H
 
-enum { LUA_JOB_MEMORY = 1 << 30 };
-
-/* Exit code of the process. */
+/* Exit code of the process. A fork of the warm process does not come back. */
 int script_job_main(void);
+int script_warm_main(void);
 
 #endif

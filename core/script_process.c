@@ -38,6 +38,16 @@ static int l_catch_signals(lua_State *L) {
     return signal_fd < 0 ? luaL_error(L, "signalfd: %s", strerror(errno)) : 0;
 }
 
+int script_signal_fd(void) {
+    return signal_fd;
+}
+
+int script_read_signal(void) {
+    struct signalfd_siginfo info;
+    bool got = read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+    return got ? (int)info.ssi_signo : 0;
+}
+
 static int l_child_gc(lua_State *L) {
     struct child *c = luaL_checkudata(L, 1, CHILD);
     fd_close(&c->fd);
@@ -98,10 +108,10 @@ static int l_child_poll(lua_State *L) {
     double seconds = luaL_checknumber(L, 2);
     struct pollfd p[2] = {{signal_fd, POLLIN, 0}, {c->fd, POLLIN, 0}};
     int n = poll(p, 2, (int)(seconds * 1000));
-    struct signalfd_siginfo info;
-    if (n > 0 && p[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    int signo = n > 0 && p[0].revents ? script_read_signal() : 0;
+    if (signo) {
         lua_pushliteral(L, "signal");
-        lua_pushinteger(L, (lua_Integer)info.ssi_signo);
+        lua_pushinteger(L, signo);
         return 2;
     }
     if (n <= 0 || !p[1].revents) {

@@ -109,28 +109,6 @@ static int l_hash(lua_State *L) {
     return 1;
 }
 
-static int l_free_buf(lua_State *L) {
-    buf_free(lua_touserdata(L, 1));
-    return 0;
-}
-
-/* core.json_string(bytes) -> the JSON string, quotes included; bad UTF-8 becomes U+FFFD */
-static int l_json_string(lua_State *L) {
-    size_t len;
-    const char *p = luaL_checklstring(L, 1, &len);
-    struct buf *b = lua_newuserdata(L, sizeof(*b)); // b
-    *b = (struct buf){0};
-    if (luaL_newmetatable(L, "queuectl.buf")) { // b meta
-        lua_pushcfunction(L, l_free_buf);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2); // b
-    buf_json(b, p, len);
-    lua_pushlstring(L, b->data, b->len);
-    buf_free(b);
-    return 1;
-}
-
 static int l_is_job_id(lua_State *L) {
     size_t len;
     const char *id = luaL_checklstring(L, 1, &len);
@@ -167,6 +145,44 @@ static int l_write(lua_State *L) {
     return 1;
 }
 
+static int fill_file(int fd, const char *p, size_t len) {
+    while (len) {
+        ssize_t n = write(fd, p, len);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0) {
+            p += n;
+            len -= (size_t)n;
+        }
+    }
+    return fsync(fd);
+}
+
+/* core.write_file(path, bytes) -> true, or nil, message, code. Only the owner may read it, and
+ * whoever looks sees the old file or the whole new one. */
+static int l_write_file(lua_State *L) {
+    size_t len;
+    const char *path = luaL_checkstring(L, 1), *p = luaL_checklstring(L, 2, &len);
+    const char *temporary = lua_pushfstring(L, "%s.%d.tmp", path, (int)getpid()); // … temporary
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fail_errno(L, path);
+    int rc = fill_file(fd, p, len), saved = errno;
+    close(fd);
+    if (rc == 0 && rename(temporary, path) < 0) {
+        rc = -1;
+        saved = errno;
+    }
+    if (rc < 0) {
+        unlink(temporary);
+        errno = saved;
+        return fail_errno(L, path);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* core.version() -> { queuectl, commit, sqlite, sqlite_wal_reset_bug, luajit } */
 static int l_version(lua_State *L) {
     bool bug;
@@ -195,10 +211,10 @@ void script_add_system(lua_State *L) {
         {"cwd", l_cwd},
         {"make_dirs", l_make_dirs},
         {"hash", l_hash},
-        {"json_string", l_json_string},
         {"is_job_id", l_is_job_id},
         {"stat", l_stat},
         {"write", l_write},
+        {"write_file", l_write_file},
         {"version", l_version},
         {NULL, NULL},
     };

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -111,11 +113,12 @@ static int place_fds(const struct spawn *s) {
     for (int i = 0; i < s->fds_len; i++)
         if (dup2(safe[i], i) < 0)
             return -1;
-    return close_range((unsigned)s->fds_len, ~0U, CLOSE_RANGE_CLOEXEC);
+    for (int i = 0; i < s->fds_len; i++)
+        close(safe[i]);
+    return 0;
 }
 
-/* In the child, which shares the parent's memory: says in *why what failed. */
-static void child(const struct spawn *s, char **script, struct spawn_failure *why) {
+static int enter(const struct spawn *s, struct spawn_failure *why) {
     if (s->session)
         setsid();
     else if (s->group)
@@ -124,15 +127,24 @@ static void child(const struct spawn *s, char **script, struct spawn_failure *wh
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     why->stage = SPAWN_FD;
     if (place_fds(s) < 0)
-        goto out;
+        return -1;
     why->stage = SPAWN_CWD;
     if (s->cwd && chdir(s->cwd) < 0)
-        goto out;
+        return -1;
     reset_signals(s->keep_hup_off);
     why->stage = SPAWN_LIMITS;
     if (s->limits && (why->limit = spawn_apply_limits(s->limits)) != LIMIT_NONE)
+        return -1;
+    return 0;
+}
+
+/* In the child, which shares the parent's memory: says in *why what failed. */
+static void child(const struct spawn *s, char **script, struct spawn_failure *why) {
+    if (enter(s, why) < 0)
         goto out;
     why->stage = SPAWN_EXEC;
+    if (close_range((unsigned)s->fds_len, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        goto out;
     if (s->file)
         exec_file(s->file, s->argv, script, s->env);
     else
@@ -173,6 +185,47 @@ int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why) {
     why->stage = SPAWN_OK;
     *pid = p;
     return 0;
+}
+
+/* glibc keeps the thread's number where the kernel was told to clear it, and wants it right in the
+ * child (raise, abort): the kernel writes it there, as fork() has it done. */
+pid_t spawn_sibling(void) {
+    int *tid = NULL;
+    unsigned long flags = CLONE_PARENT | SIGCHLD;
+    fflush(NULL); /* else both would write what is buffered */
+    find_ignored();
+    if (prctl(PR_GET_TID_ADDRESS, &tid) == 0 && tid)
+        flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    return (pid_t)syscall(SYS_clone, flags, NULL, NULL, tid, NULL);
+}
+
+void spawn_leave(int exit_code) {
+    fflush(NULL);
+    _exit(exit_code);
+}
+
+int spawn_enter(const struct spawn *s, struct spawn_failure *why) {
+    find_ignored();
+    int rc = enter(s, why);
+    why->error = rc < 0 ? errno : 0;
+    for (int i = 0; i < s->fds_len; i++)
+        if (s->fds[i] >= s->fds_len)
+            close(s->fds[i]);
+    return rc;
+}
+
+void spawn_replace(const struct spawn *s) {
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    char **script = script_argv(s->argv);
+    if (s->file)
+        exec_file(s->file, s->argv, script, s->env);
+    else
+        exec_search(s->argv, script, s->env);
+    int error = errno;
+    if (s->fallback)
+        execve("/bin/sh", s->fallback, s->env);
+    dprintf(STDERR_FILENO, "could not start: %s: %s\n", s->argv[0], strerror(error));
+    _exit(error == ENOENT ? 127 : 126);
 }
 
 int spawn_wait(pid_t pid, bool block, struct spawn_end *end) {

@@ -1,5 +1,6 @@
-/* Starting processes: the one vfork of the program. The parent stands still until the child has
- * executed, so nothing is copied and the child's failure is seen at once. */
+/* Starting processes: the one vfork of the program, and the one fork. After vfork the parent stands
+ * still until the child has executed, so nothing is copied and its failure is seen at once. The
+ * fork is for a process that is warm already and only goes on. */
 #ifndef QUEUECTL_SPAWN_H
 #define QUEUECTL_SPAWN_H
 
@@ -33,6 +34,18 @@ struct spawn_failure {
 
 /* 0 with *pid, or -1 with *why: no process is left behind. */
 int spawn(const struct spawn *s, pid_t *pid, struct spawn_failure *why);
+
+/* A copy of this process, whose parent is ours and not we: 0 in it, -1 with errno. */
+pid_t spawn_sibling(void);
+/* The end of such a copy: what it has printed is written, nothing else is done. */
+_Noreturn void spawn_leave(int exit_code);
+/* Become, without executing anything, what `s` describes: session, descriptors, folder, signals.
+ * `argv` and `env` do not count; descriptors beyond fds_len stay as they are, the given ones are
+ * closed. 0, or -1 with *why. */
+int spawn_enter(const struct spawn *s, struct spawn_failure *why);
+/* Become the program: file, argv, fallback and env count; descriptors above 2 are closed. Where
+ * that fails it says so on standard error and ends this process with 127 (there is none) or 126. */
+_Noreturn void spawn_replace(const struct spawn *s);
 
 struct spawn_end {
     int exit_code, signal; /* -1: not that way */

@@ -284,8 +284,7 @@ static void tear_down(struct worker *w) {
     }
     fd_close(&w->null_fd);
     free(w->store_path);
-    free(w->source_hash);
-    buf_free(&w->source);
+    programs_free(w);
     buf_free(&w->report.pending);
     loop_free(w->loop);
 }

@@ -113,6 +113,15 @@ enum {
 
 enum worker_mode { MODE_WORK, MODE_DRAIN, MODE_STOP };
 
+/* What Lua jobs execute, as it was when their run was planned: kept open for the next ones. */
+struct program {
+    char *hash; /* NULL: free */
+    int fd;     /* a memory file: the packed path of the jobs file, then the text */
+    uint32_t number;
+    uint64_t used;
+};
+enum { WORKER_PROGRAMS = 4 };
+
 struct worker {
     const struct worker_options *options;
     struct loop *loop;
@@ -143,8 +152,9 @@ struct worker {
     bool recall_due;  /* a run was halted: what has not started goes back */
     uint64_t marks;   /* attempts started: makes each one's mark unique */
     struct report report;
-    char *source_hash; /* the last jobs file a Lua job came from */
-    struct buf source;
+    struct program programs[WORKER_PROGRAMS];
+    uint32_t programs_made;
+    uint64_t programs_used;
     bool finished; /* leave the loop */
     int rc;
     struct err err;
@@ -161,8 +171,20 @@ void slot_free(struct slot *s);
 
 /* --- worker_start.c: what a job is started with --- */
 int start_job(struct slot *s, struct err *err);
+/* A memory file of these bytes, to be read from its beginning; yours to close. -1 with err. */
+int memory_file(const char *name, const struct buf *bytes, struct err *err);
 /* errno of a machine that is short of processes, memory or descriptors: not the job's fault. */
 bool is_shortage(int error);
+
+/* --- worker_program.c: what the process of a Lua job reads --- */
+/* A Lua function has the first word: the job itself, or its `when`, which is asked once, before the
+ * first try. */
+bool starts_in_lua(const struct job *j);
+/* The program of the job: NULL with err. Valid until the next call. */
+const struct program *program_of(struct worker *w, const struct job *j, struct err *err);
+void programs_free(struct worker *w);
+/* A memory file with the facts of this attempt, yours to close: -1 with err. */
+int program_facts(struct slot *s, struct err *err);
 
 /* --- worker_channel.c: what a job tells beside its output --- */
 void channel_read(struct slot *s);

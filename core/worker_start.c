@@ -17,10 +17,12 @@
 #include "spawn.h"
 #include "worker_impl.h"
 
-/* Descriptors the job gets, in order: 0 1 2, and for Lua 3 (its text) and 4 (its channel). */
+/* Descriptors the job gets, in order: 0 1 2, and for Lua 3 (its channel), 4 (its facts), and 5 (the
+ * program: the guardian's, unless the job is executed anew). */
 struct job_fds {
     int fds[GUARDIAN_FDS];
     int n;
+    uint32_t program;
 };
 
 static void set_env(struct buf *env, const char *name, const char *value) {
@@ -56,22 +58,21 @@ static int job_env(struct slot *s, const char *mark, struct buf *env, struct err
 
 /* ---- standard input ---- */
 
-static int memory_file(const char *name, struct err *err) {
+int memory_file(const char *name, const struct buf *bytes, struct err *err) {
     int fd = memfd_create(name, MFD_CLOEXEC);
-    if (fd < 0)
-        err_set(err, ERR_FAILED, "memfd_create: %s", strerror(errno));
-    return fd;
-}
-
-static int write_all(int fd, const char *data, size_t len, struct err *err) {
-    while (len) {
-        ssize_t n = write(fd, data, len);
+    size_t done = 0;
+    while (fd >= 0 && done < bytes->len) {
+        ssize_t n = write(fd, bytes->data + done, bytes->len - done);
         if (n < 0)
-            return err_set(err, ERR_FAILED, "write: %s", strerror(errno));
-        data += n;
-        len -= (size_t)n;
+            fd_close(&fd);
+        else
+            done += (size_t)n;
     }
-    return 0;
+    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+        err_set(err, ERR_FAILED, "memory file: %s", strerror(errno));
+        fd_close(&fd);
+    }
+    return fd;
 }
 
 static int stdin_from_file(const struct job *j, struct err *err) {
@@ -88,54 +89,7 @@ static int stdin_from_file(const struct job *j, struct err *err) {
 }
 
 static int open_stdin(const struct job *j, struct err *err) {
-    if (j->stdin_path)
-        return stdin_from_file(j, err);
-    int fd = memory_file("stdin", err);
-    if (fd >= 0 && (write_all(fd, j->stdin_text.data, j->stdin_text.len, err) < 0 ||
-                    lseek(fd, 0, SEEK_SET) < 0))
-        fd_close(&fd);
-    return fd;
-}
-
-/* ---- Lua jobs: the text of the jobs file, with a head of packed facts ---- */
-
-static int load_source(struct worker *w, const struct job *j, struct err *err) {
-    if (w->source_hash && j->source && strcmp(w->source_hash, j->source) == 0)
-        return 0;
-    struct run run = {0};
-    int rc = w->store->ops->run_get(w->store, j->run, NULL, &run, err);
-    if (rc == 0)
-        rc = err_set(err, ERR_CORRUPT, "its jobs file is not in the store");
-    if (rc > 0) {
-        free(w->source_hash);
-        w->source_hash = xstrdup(run.hash);
-        buf_free(&w->source);
-        pack_add(&w->source, PACK_TEXT, run.path);
-        buf_add(&w->source, run.text, strlen(run.text));
-    }
-    run_free(&run);
-    return rc < 0 ? -1 : 0;
-}
-
-static int lua_text(struct slot *s, struct err *err) {
-    struct worker *w = s->worker;
-    const struct job *j = &s->job;
-    if (load_source(w, j, err) < 0)
-        return -1;
-    int fd = memory_file("jobs.lua", err);
-    if (fd < 0)
-        return -1;
-    struct buf head = {0};
-    char deadline[32];
-    int64_t at = j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0;
-    snprintf(deadline, sizeof(deadline), "%" PRId64, at);
-    pack_add(&head, PACK_TEXT, j->name ? j->name : "");
-    pack_add(&head, PACK_TEXT, deadline);
-    if (write_all(fd, head.data, head.len, err) < 0 ||
-        write_all(fd, w->source.data, w->source.len, err) < 0 || lseek(fd, 0, SEEK_SET) < 0)
-        fd_close(&fd);
-    buf_free(&head);
-    return fd;
+    return j->stdin_path ? stdin_from_file(j, err) : memory_file("stdin", &j->stdin_text, err);
 }
 
 /* ---- pipes ---- */
@@ -151,17 +105,27 @@ static int open_pipe(struct slot_stream *st, int *child_end, struct err *err) {
     return loop_watch(st->slot->worker->loop, &st->watch, EPOLLIN, err);
 }
 
+static int open_lua_fds(struct slot *s, struct job_fds *f, struct err *err) {
+    const struct program *p = program_of(s->worker, &s->job, err);
+    f->n = 6;
+    if (!p || open_pipe(&s->streams[PIPE_CHANNEL], &f->fds[3], err) < 0)
+        return -1;
+    f->fds[4] = program_facts(s, err);
+    if (f->fds[4] < 0)
+        return -1;
+    f->fds[5] = fcntl(p->fd, F_DUPFD_CLOEXEC, 0);
+    f->program = p->number;
+    return f->fds[5] < 0 ? err_set(err, ERR_FAILED, "dup: %s", strerror(errno)) : 0;
+}
+
 static int open_fds(struct slot *s, struct job_fds *f, struct err *err) {
-    f->n = s->job.kind == JOB_LUA ? 5 : 3;
+    f->n = 3;
     bool has_stdin = s->job.stdin_path || s->job.stdin_text.len;
     f->fds[0] = has_stdin ? open_stdin(&s->job, err) : s->worker->null_fd;
     if (f->fds[0] < 0 || open_pipe(&s->streams[PIPE_OUT], &f->fds[1], err) < 0 ||
         open_pipe(&s->streams[PIPE_ERR], &f->fds[2], err) < 0)
         return -1;
-    if (s->job.kind != JOB_LUA)
-        return 0;
-    f->fds[3] = lua_text(s, err);
-    return f->fds[3] < 0 ? -1 : open_pipe(&s->streams[PIPE_CHANNEL], &f->fds[4], err);
+    return starts_in_lua(&s->job) ? open_lua_fds(s, f, err) : 0;
 }
 
 static int make_output_file(struct slot *s, struct err *err) {
@@ -178,15 +142,12 @@ static int make_output_file(struct slot *s, struct err *err) {
 /* ---- the request ---- */
 
 static void job_argv(const struct job *j, struct buf *argv, struct guardian_texts *t) {
-    switch (j->kind) {
-    case JOB_LUA:
+    if (starts_in_lua(j)) {
         pack_add(argv, PACK_TEXT, spawn_self);
         pack_add(argv, PACK_TEXT, "--lua-job");
-        break;
-    case JOB_ARGV:
+    } else if (j->kind == JOB_ARGV) {
         buf_add(argv, j->command.data, j->command.len);
-        break;
-    default:
+    } else {
         command_words(j->command.data, j->command.len, argv);
         /* with the closing NUL, which buf keeps behind the text */
         t->shell.data = j->command.data;
@@ -222,6 +183,7 @@ static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
     }
     struct guardian_request r = {.type = GUARD_SPAWN,
                                  .slot = s->number,
+                                 .program = f->program,
                                  .secrets = (uint32_t)secrets,
                                  .timeout_ms = j->timeout_ms,
                                  .kill_after_ms = j->kill_after_ms};
@@ -245,7 +207,7 @@ bool is_shortage(int error) {
 }
 
 int start_job(struct slot *s, struct err *err) {
-    struct job_fds f = {.fds = {-1, -1, -1, -1, -1}};
+    struct job_fds f = {.fds = {-1, -1, -1, -1, -1, -1}};
     int rc;
     errno = 0;
     if (s->job.error) /* a value it needs is missing: claim said so */

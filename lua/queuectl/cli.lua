@@ -9,6 +9,7 @@
 --   examples  list of { "queuectl …", "what it does" }; specs run them
 --   run       function(ctx, args) -> true | exit code | nil, message, exit code
 --             [, worker: what this process is to become (core/script_cli.c)]
+--   help_of   function(ctx, words) -> as run: what --help says about other words that were given
 --   commands  instead of the above: further words, each such a table
 
 local core = require "queuectl.core"
@@ -18,8 +19,8 @@ local suggest = require "queuectl.suggest"
 local cli = {}
 
 --- In the order of help.
-cli.COMMANDS = { "init", "run", "check", "enqueue", "worker", "status", "list", "show", "logs",
-    "wait", "cancel", "retry", "version", "help" }
+cli.COMMANDS = { "init", "run", "runs", "check", "enqueue", "worker", "status", "list", "show",
+    "logs", "wait", "cancel", "retry", "version", "help" }
 
 -- What the earlier tools of this name called them.
 local ALIASES = {
@@ -148,13 +149,22 @@ local function add_word(words, word)
     end
 end
 
+-- Those that are no options, nor values of the global ones.
+local function plain_words(words)
+    local plain = {}
+    for i, word in ipairs(words) do
+        if word:sub(1, 1) ~= "-" and not TAKES_VALUE[words[i - 1]] then plain[#plain + 1] = word end
+    end
+    return plain
+end
+
 local function parse(command, name, before, words)
     local rest
     if command.rest then words, rest = cut_rest(words) end
     local all = slice(before, 1)
     for _, word in ipairs(words) do add_word(all, word) end
     for _, word in ipairs(all) do
-        if word == "--help" or word == "-h" then return { help = true } end
+        if word == "--help" or word == "-h" then return { help = true, of = plain_words(all) } end
     end
     if command.plain and #all == 1 and not rest and all[1]:sub(1, 1) ~= "-" then
         return { [command.plain] = all[1] }
@@ -205,7 +215,10 @@ local function run(args)
     if not command then return nil, name, rest end
     local parsed, message, code = parse(command, name, before, rest)
     if not parsed then return nil, message, code end
-    if parsed.help then
+    if parsed.help and command.help_of and #parsed.of > 0 then
+        local help_of = command.help_of
+        command = { run = function(ctx, given) return help_of(ctx, given.of) end }
+    elseif parsed.help then
         parsed = { words = { name:match("^%S+"), name:match(" (%S+)$") } }
         command = cli.load("help")
     end

@@ -1,7 +1,7 @@
 -- JSON for people and programs to read: keys in the order given, text always valid UTF-8 (what is
 -- not becomes U+FFFD), whole numbers as such. lua-cjson can do neither; it does the decoding.
 
-local core = require "queuectl.core"
+local text = require "queuectl.jobs.text"
 
 local json = {}
 
@@ -20,6 +20,20 @@ function json.list(items)
     return { [LIST] = items }
 end
 
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t" }
+
+local function escape(char)
+    return ESCAPES[char] or ("\\u%04x"):format(char:byte(-1))
+end
+
+--- A JSON string, quotes included; control characters (C1 as well) are escaped.
+function json.quote(str)
+    if str:find('[%z\1-\31"\\\127-\255]') then
+        str = text.repair(str):gsub('[%z\1-\31"\\\127]', escape):gsub("\194[\128-\159]", escape)
+    end
+    return '"' .. str .. '"'
+end
+
 local encode
 
 local function encode_number(value)
@@ -33,7 +47,7 @@ local function encode_pairs(list, out)
     local first = true
     for _, pair in ipairs(list) do
         if pair[2] ~= nil then
-            out[#out + 1] = (first and "" or ",") .. core.json_string(pair[1]) .. ":"
+            out[#out + 1] = (first and "" or ",") .. json.quote(pair[1]) .. ":"
             encode(pair[2], out)
             first = false
         end
@@ -79,7 +93,7 @@ function encode(value, out)
     if kind == "table" then
         encode_table(value, out)
     elseif kind == "string" then
-        out[#out + 1] = core.json_string(value)
+        out[#out + 1] = json.quote(value)
     elseif kind == "number" then
         out[#out + 1] = encode_number(value)
     else
@@ -93,12 +107,19 @@ function json.encode(value)
     return table.concat(out)
 end
 
---- The value, or nil and a message.
-function json.decode(text)
-    local decoder = require("cjson").new()
+local decoder
+
+local function new_decoder()
+    decoder = require("cjson").new()
     decoder.decode_invalid_numbers(false)
     decoder.decode_max_depth(32)
-    local ok, value = pcall(decoder.decode, text)
+    return decoder
+end
+
+--- The value, or nil and a message.
+function json.decode(str)
+    decoder = decoder or new_decoder()
+    local ok, value = pcall(decoder.decode, str)
     if not ok then return nil, (tostring(value):gsub("^.-:%d+: ", "")) end
     return value
 end

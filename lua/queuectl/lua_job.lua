@@ -1,14 +1,21 @@
 -- Runs one Lua job in its own process and tells the host how it ended.
 --
--- The host is a table of functions (C in production, a fake in specs):
+-- The host is a table of functions (C in production, core/script_host.c; a fake in specs):
 --   output(key, text)      an output; names and sizes are checked here
 --   progress(fraction, text or nil)   fraction in 0..1
 --   log(level, text)       debug, info, warn, error
---   exec(argv, { cwd =, env =, stdin =, timeout_ms = }), env as in a planned job
---     -> { exit_code =, signal =, stdout =, stderr =, duration =, timed_out = }, or nil, message
+--   write(1 or 2, text)    the job's own output, as it is
+--   exec(argv, { cwd =, env =, stdin =, stdin_file =, timeout_ms =, kill_after_ms =, keep = }), env
+--     as in a planned job -> program, or nil, message. program:next() -> "stdout" or "stderr",
+--     bytes, or nil at the end; program:result() -> { exit_code =, signal =, stdout =, stderr =,
+--     printed = { stdout =, stderr = }, duration =, timed_out = }; program:stop()
+--   enqueue(fields)        jobs/ctx/enqueue.lua
+--   cancelled() -> whether TERM has come · cwd() · fs, a table: core/script_fs.c
+--   execute(argv or shell text)   becomes that command; called after finish("go")
 --   finish(kind, value, class)   called once, last:
 --     "ok" · "fail", message, class or nil · "fatal" (no retry), message, class or nil ·
---     "snooze", seconds, reason or nil
+--     "snooze", seconds, reason or nil · "cancel", reason or nil · "skip" (when said no) ·
+--     "go" (when said yes and the process now becomes the job's command)
 
 local child = require "queuectl.jobs.child"
 local chunk = require "queuectl.jobs.chunk"
@@ -17,36 +24,52 @@ local list = require "queuectl.jobs.list"
 local ref = require "queuectl.jobs.ref"
 local text = require "queuectl.jobs.text"
 
+-- Until child.load is everywhere.
+local load_program = child.load or require "queuectl.jobs.child_load"
+
 local lua_job = {}
 
+lua_job.DEFAULT_MEMORY = 1024 * 1024 * 1024
+
 local MAX_MESSAGE = 16 * 1024
+
+local CHANGED = "; a file must define the same jobs whenever it is read"
 
 local HOW_TO_END = 'return nothing or a table of outputs for success, '
     .. 'ctx.fail("...") or error("...") for failure'
 
 -- The message of a raised value with the line in the file and the traceback.
-local function describe_error(label, value)
+local function describe_error(code, value)
     local message = text.shorten(chunk.error_text(value), MAX_MESSAGE)
-    local line = chunk.line(label)
+    local line, unit = chunk.line(code)
     if line and not message:find("^[^\n]-:%d+: ") then
-        message = ("%s:%d: %s"):format(label, line, message)
+        message = ("%s:%d: %s"):format(unit.label, line, message)
     end
-    return chunk.traceback(label, message)
+    return chunk.traceback(code, message)
 end
+
+local function memory_text(bytes)
+    if bytes % 2 ^ 30 == 0 then return ("%d GiB"):format(bytes / 2 ^ 30) end
+    return ("%d MiB"):format(bytes / 2 ^ 20)
+end
+
+-- What limits.memory says; set before anything of the job is called.
+local memory = lua_job.DEFAULT_MEMORY
 
 -- Calls fn(...): true and what it returned as a counted list, or nil and what it raised: an
 -- outcome as it is, everything else as text.
-local function call(label, fn, ...)
+local function call(code, fn, ...)
     local raised
     local function handler(value)
-        raised = context.is_outcome(value) and value or describe_error(label, value)
+        raised = context.is_outcome(value) and value or describe_error(code, value)
     end
     local function collect(ok, ...)
         if not ok then
             -- Neither for lack of memory nor of stack does LuaJIT call the handler.
             local out_of_memory = ... == "not enough memory"
-            return nil, raised or out_of_memory and "not enough memory: a Lua job may hold 1 GiB"
-                or label .. ": stack overflow"
+            return nil, raised
+                or out_of_memory and "not enough memory: a Lua job may hold " .. memory_text(memory)
+                or "stack overflow"
         end
         return true, { count = select("#", ...), ... }
     end
@@ -55,6 +78,11 @@ end
 
 local function failed(message)
     return { kind = "fail", value = message }
+end
+
+-- Trying again would not help.
+local function fatal(message)
+    return { kind = "fatal", value = message }
 end
 
 -- What is wrong with what the function returned, or nil.
@@ -94,9 +122,9 @@ end
 local function judge(values, job, ctx, state)
     local first = values[1]
     if context.is_outcome(first) then return first end
-    if state.last_outcome then
-        return failed("ctx.fail or ctx.snooze was called, but its result was not returned: "
-            .. "write return ctx.fail(...)")
+    if state.last_maker then
+        return failed(("%s was called, but its result was not returned: write return %s(...)")
+            :format(state.last_maker, state.last_maker))
     end
     local problem = wrong_return(values, state)
         or first ~= nil and send_outputs(first, ctx)
@@ -105,31 +133,95 @@ local function judge(values, job, ctx, state)
 end
 
 -- The `job` the function gets: what the host knows of it, its name and its matrix values.
-local function job_argument(job, info)
+local function job_argument(job, facts)
     local argument = {}
-    for key, value in pairs(info.job or {}) do argument[key] = value end
+    for key, value in pairs(facts.job or {}) do argument[key] = value end
     argument.name, argument.matrix = job.name, job.matrix
     return argument
 end
 
-local function attempt(host, source, label, name, info)
-    local job, message = child.find(source, label, name, function(fn) return call(label, fn) end)
-    if not job then return failed(message) end
-    local ctx, state = context.new(host, label, info)
-    local ok, result = call(label, job.fn, job_argument(job, info), ctx)
+-- Whether to run the job: true, or the outcome.
+local function ask_when(code, job, ctx)
+    if type(job.when) ~= "function" then
+        return fatal(("job %s has no when function this time%s"):format(text.name(job.name),
+            CHANGED))
+    end
+    local ok, values = call(code, job.when, ctx)
+    if not ok then
+        local said = context.is_outcome(values) and "raised an outcome" or values
+        return fatal("when: " .. said)
+    end
+    local answer = values[1]
+    if answer == true then return true end
+    if answer == false then return { kind = "skip" } end
+    local info = debug.getinfo(job.when, "S")
+    return fatal(("%s:%d: when returned %s: return true to run the job, false to skip it"):format(
+        info.source:sub(2), info.linedefined, text.describe(answer)))
+end
+
+local function call_job(code, job, ctx, state, facts)
+    if type(job.fn) ~= "function" then
+        return failed(("job %s has no Lua function this time%s"):format(text.name(job.name),
+            CHANGED))
+    end
+    local ok, result = call(code, job.fn, job_argument(job, facts), ctx)
     if not ok then return context.is_outcome(result) and result or failed(result) end
     return judge(result, job, ctx, state)
 end
 
---- Evaluates `source`, calls the function of the job `name` and tells the host how it ended.
--- info: `attempt`, `deadline` for ctx; `display` the file's name in messages (default: path);
--- `job` further fields of the function's first argument. Returns the kind told to the host.
-function lua_job.run(host, source, path, name, info)
-    info = info or {}
-    local label = chunk.label(info.display or path)
-    local ok, results = call(label, attempt, host, source, label, name, info)
+local function attempt_with(code, job, ctx, state, facts)
+    if facts.when then
+        local answer = ask_when(code, job, ctx)
+        if answer ~= true then return answer end
+    end
+    if facts.kind ~= "lua" then return { kind = "go" } end
+    return call_job(code, job, ctx, state, facts)
+end
+
+--- Makes the ctx of the one job that this process, or each of its forks, will run.
+function lua_job.prepare(program, host)
+    program.ctx, program.state = context.prepare(host, program.code, program.params)
+end
+
+local function attempt(host, program, facts)
+    local job, message = program:find(facts.name)
+    if not job then return failed(message) end
+    if not program.ctx then lua_job.prepare(program, host) end
+    local ctx, state = program.ctx, program.state
+    context.complete(ctx, state, facts)
+    local ok, results = call(program.code, attempt_with, program.code, job, ctx, state, facts)
+    context.close(state)
+    return ok and results[1] or failed(results)
+end
+
+-- A program that could not be loaded: every job of it says so.
+local function broken(code, message)
+    return { code = code, find = function() return nil, message end }
+end
+
+--- Evaluates a program document (or the bare text of the jobs file `path`) once. Never fails: what
+-- is wrong is what each of its jobs says.
+function lua_job.load(document, path)
+    local code = chunk.code()
+    local program, message
+    local ok, problem = call(code, function()
+        program, message = child.load(document, path, function(fn) return call(code, fn) end, code)
+    end)
+    return program or broken(code, ok and message or problem)
+end
+
+--- Calls the job `facts.name` of a loaded program and tells the host how it ended.
+-- facts: `kind` ("lua", "shell" or "argv", with `shell` or `argv`); `when`, whether to ask first; `attempt`, `deadline` and `needs`
+-- for ctx; `memory` in bytes, `job`, further fields of the function's first argument. Returns the
+-- kind told to the host.
+function lua_job.run(host, program, facts)
+    memory = facts.memory or lua_job.DEFAULT_MEMORY
+    local ok, results = call(program.code, attempt, host, program, facts)
     local outcome = ok and results[1] or failed(results)
     host.finish(outcome.kind, outcome.value, outcome.class)
+    if outcome.kind == "go" then
+        host.execute(facts.kind == "argv" and facts.argv or facts.shell)
+    end
     return outcome.kind
 end
 

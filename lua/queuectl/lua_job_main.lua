@@ -16,20 +16,63 @@ local function wrap(host)
     local wrapped = {}
     for name, fn in pairs(host) do wrapped[name] = fn end
     function wrapped.exec(argv, opts)
-        return host.exec(argv, { cwd = opts.cwd, env = env_map(opts.env), stdin = opts.stdin,
-            timeout_ms = opts.timeout_ms })
+        local given = {}
+        for key, value in pairs(opts) do given[key] = value end
+        given.env = env_map(opts.env)
+        return host.exec(argv, given)
     end
     return wrapped
 end
 
---- facts: name, path, text, deadline (wall ms as text, "0": none), as core/script_job.c reads them.
-function main.start(host, facts)
-    local deadline = tonumber(facts.deadline)
-    lua_job.run(wrap(host), facts.text, facts.path, facts.name, {
-        attempt = tonumber(os.getenv("QUEUECTL_ATTEMPT")),
-        deadline = deadline and deadline > 0 and deadline / 1000 or nil,
-        job = { id = os.getenv("QUEUECTL_JOB_ID") },
-    })
+-- What an entry KEY=VALUE does to the facts; keys that are not here are kept as text.
+local READERS = {
+    arg = function(facts, value) table.insert(facts.argv, value) end,
+    need = function(facts, value)
+        table.insert(facts.needs, { name = value, outputs = {} })
+    end,
+    state = function(facts, value) facts.needs[#facts.needs].state = value end,
+    error = function(facts, value) facts.needs[#facts.needs].error = value end,
+    output = function(facts, value)
+        local key, text = value:match("^([^=]*)=(.*)$")
+        facts.needs[#facts.needs].outputs[key] = text
+    end,
+    when = function(facts, value) facts.when = value == "1" end,
+    deadline = function(facts, value)
+        local ms = tonumber(value)
+        facts.deadline = ms and ms > 0 and ms / 1000 or nil
+    end,
+    memory = function(facts, value)
+        local bytes = tonumber(value)
+        facts.memory = bytes and bytes > 0 and bytes or nil
+    end,
+}
+
+--- The facts of a job from their packed list: entries "=KEY=VALUE", each closed by a NUL. An `arg`
+-- adds to argv; state, error and output belong to the need before them.
+function main.read_facts(packed)
+    local facts = { kind = "lua", argv = {}, needs = {} }
+    for key, value in packed:gmatch("=([^=%z]*)=([^%z]*)%z") do
+        local read = READERS[key]
+        if read then read(facts, value) else facts[key] = value end
+    end
+    facts.attempt = tonumber(os.getenv("QUEUECTL_ATTEMPT"))
+    facts.job = { id = os.getenv("QUEUECTL_JOB_ID") }
+    return facts
+end
+
+local host = wrap(require "queuectl.host")
+
+--- Evaluates a program once, for any number of jobs of it, of which this process or a fork of it
+-- runs one.
+function main.load(document, path)
+    local program = lua_job.load(document, path)
+    lua_job.prepare(program, host)
+    return program
+end
+
+--- Runs the job that the packed facts speak of.
+function main.start(program, facts_text)
+    lua_job.run(host, program, main.read_facts(facts_text))
 end
 
 return main

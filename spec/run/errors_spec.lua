@@ -78,6 +78,71 @@ jobs.lua:2: job 'b' needs unknown job 'c'
     end)
 end)
 
+describe("check", function()
+    it("warns of what is hardly meant, with exit code 1, and a run does not", function()
+        local p = project.new [[
+            local who = param "who" { default = "you" }
+            local a = job "a" { run = "echo " .. who .. " >>$WITNESS" }
+            job "b" { needs = { a, { "c", on = "failure" } }, run = "true" }
+            job "c" { needs = { { a, on = "failure" } }, run = "true", allow_failure = true }
+        ]]
+        local r = p:q("check", "jobs.lua")
+        assert.same({ 1, [[
+jobs.lua:2: warning: job 'a': parameter 'who' stands in shell text unquoted; write sh.quote(...)]]
+            .. [[ around it or pass it through env
+jobs.lua:3: warning: job 'b' can never run: it needs 'c' to fail, but with allow_failure that ]]
+            .. [[counts as success
+jobs.lua: 3 jobs, 2 warnings
+]], "" }, { r.code, r.out, r.err })
+        local answer = t.json(p:q("check", "--json", "jobs.lua").out)
+        assert.same({ file = "jobs.lua", line = 2 },
+            { file = answer.warnings[1].file, line = answer.warnings[1].line })
+        assert.equal(3, answer.jobs)
+        assert.is_nil(p:q("run", "jobs.lua").err:match("warning"))
+        assert.same({ "you" }, p:witnessed())
+    end)
+
+    it("reads several files as one, their modules and values of parameters", function()
+        local p = project.new [[
+            local lib = require "lib.steps"
+            job "a" { run = lib.say(param "who" { required = true }) }
+        ]]
+        p:write('job "b" { needs = "a", run = "true" }', "more.lua")
+        assert.equal(0, t.run({ "mkdir", p.dir .. "/lib" }).code)
+        p:write('return { say = function(who) return "echo " .. sh.quote(who) end }',
+            "lib/steps.lua")
+        local r = p:q("check", "jobs.lua", "more.lua")
+        assert.same({ 0, "jobs.lua, more.lua: 2 jobs, nothing wrong\n", "" },
+            { r.code, r.out, r.err })
+        assert.equal(0, p:q("check", "jobs.lua", "-p", "who=me").code)
+        r = p:q("check", "more.lua")
+        assert.same({ 78, "more.lua:1: job 'b' needs unknown job 'a'\n" }, { r.code, r.err })
+        r = p:q("check", "jobs.lua", "-p", "hwo=me")
+        assert.same({ 2, "queuectl: unknown parameter 'hwo' (did you mean 'who'?); there are "
+            .. "who\n" },
+            { r.code, r.err })
+        assert.equal(2, p:q("check", "jobs.lua", "-p", "who").code)
+        r = p:q("check", "jobs.lua", "./jobs.lua")
+        assert.same({ 2, "queuectl: ./jobs.lua is given twice, also as jobs.lua\n" },
+            { r.code, r.err })
+        p:write("\nreturn nothing", "lib/steps.lua")
+        r = p:q("check", "jobs.lua")
+        assert.same({ 78, "lib/steps.lua:2: undefined variable 'nothing'\n" }, { r.code, r.err })
+    end)
+
+    it("finds nothing wrong with the examples", function()
+        local files = t.run({ "sh", "-c", "ls scripts/examples/*.lua" }, { cwd = t.root }).out
+        local count = 0
+        for file in files:gmatch("%S+") do
+            local r = t.run({ t.binary, "check", t.root .. "/" .. file })
+            assert.equal(0, r.code, r.out .. r.err)
+            assert.matches("jobs, nothing wrong\n$", r.out)
+            count = count + 1
+        end
+        assert.is_true(count >= 4)
+    end)
+end)
+
 describe("run, given", function()
     local function refused(code, message, ...)
         local p = project.new 'job "a" { run = "echo x >>$WITNESS" }'

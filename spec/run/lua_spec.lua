@@ -21,7 +21,7 @@ local FAILURES = {
     ["return nil, 'went wrong'"] = 'returned nil, "went wrong"' .. HOW,
     ["return 'done'"] = 'returned "done"' .. HOW,
     ["return ctx.fail 'no good'"] = "no good",
-    ["ctx.fail 'no good'"] = "ctx.fail or ctx.snooze was called, but its result was not returned: "
+    ["ctx.fail 'no good'"] = "ctx.fail was called, but its result was not returned: "
         .. "write return ctx.fail(...)",
     ["ctx.exce { 'true' }"] = "LINE: ctx has no field 'exce' (did you mean 'exec'?)",
     ["ctx.exec({ 'sh', '-c', 'echo boo >&2; exit 3' }, { check = true })"] =

@@ -92,13 +92,14 @@ describe("run --json", function()
         failed = "event time job name seq attempt of cause exit_code duration started_at error "
             .. "delay left?",
         dead = "event time job name seq attempt of cause exit_code duration started_at error left",
-        summary = "event run jobs left failed seconds",
+        summary = "event run jobs left failed seconds work_seconds critical_path slowest retried",
     }
 
     local function keys_of(line)
         local keys = {}
-        -- Values here have no braces but those of the summary's counts.
-        for key in line:gsub('"jobs":%b{}', '"jobs":0'):gmatch('[{,]"([%w_]+)":') do
+        -- Values here have no braces or brackets but those of the summary.
+        line = line:gsub('("[%w_]+"):%b{}', "%1:0"):gsub('("[%w_]+"):%b[]', "%1:0")
+        for key in line:gmatch('[{,]"([%w_]+)":') do
             keys[#keys + 1] = key
         end
         return table.concat(keys, " ")
@@ -121,9 +122,14 @@ describe("run --json", function()
         for what in pairs(KEYS) do assert.is_true(seen[what], "missing: " .. what) end
         assert.equal("run", events[1].event)
         local summary = events[#events]
-        assert.is_number(summary.seconds)
-        summary.seconds = nil
-        assert.same({ event = "summary", run = 1, left = 0, failed = 2, jobs = { completed = 2,
+        for _, key in ipairs { "seconds", "work_seconds" } do
+            assert.is_number(summary[key])
+            summary[key] = nil
+        end
+        assert.is_true(#summary.critical_path.jobs >= 1)
+        assert.equal(4, #summary.slowest + 1)
+        summary.critical_path, summary.slowest = nil, nil
+        assert.same({ event = "summary", run = 1, left = 0, failed = 2, retried = {}, jobs = { completed = 2,
             dead = 1, skipped = 1, cancelled = 0, failed = 0, pending = 0, waiting = 0,
             processing = 0 } }, summary)
     end)

@@ -96,7 +96,7 @@ describe("run on a terminal", function()
         -- More than nothing done: then some run, too.
         local live = terminal:see "%] [1-9][%d,]*/10,001"
         assert_not_full(project.lines(live), 80)
-        assert.matches("\n  running   a job with quite a long name", live)
+        assert.matches("\n  a job with quite a long name[^\n]*  +[%d,]+/10,000", live)
         assert.equal(1, terminal:wait(80))
         local lines = terminal:lines(true)
         assert_not_full(lines, 80)

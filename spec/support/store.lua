@@ -5,32 +5,16 @@ local ffi = require "ffi"
 local t = require "support"
 local cdefs = require "support.store_cdefs"
 
-ffi.cdef(cdefs.text)
-ffi.cdef(cdefs.functions)
+local values = require "support.store_values"
 
-local core = t.core()
-local C = ffi.C
-local store = { core = core, cdefs = cdefs }
+local core, C = values.core, ffi.C
+local plain, record, bytes = values.plain, values.record, values.bytes
+
+local store = { core = core, cdefs = cdefs, wall_ms = values.wall_ms, states = values.states,
+                causes = values.causes, kinds = values.kinds, ons = values.ons }
 
 store.CREATE, store.WAIT = C.STORE_CREATE, C.STORE_WAIT
 store.HEAD, store.TAIL = C.OUTPUT_HEAD, C.OUTPUT_TAIL
-
-local function names_of(array, n)
-    local names = {}
-    for i = 0, n - 1 do
-        local name = ffi.string(array[i])
-        names[i], names[name] = name, i
-    end
-    return names
-end
-
--- Number to name and name to number.
-store.states = names_of(core.job_state_names, C.JOB_STATES)
-store.causes = names_of(core.job_cause_names, C.CAUSES)
-store.kinds = names_of(core.job_kind_names, C.JOB_KINDS)
-store.ons = names_of(core.job_on_names, C.JOB_ONS)
-
-function store.wall_ms() return tonumber(core.clock_wall_ms()) end
 
 ---- failures
 
@@ -53,28 +37,6 @@ end
 
 ---- values from C
 
-local function plain(value)
-    if type(value) ~= "cdata" then return value end
-    if ffi.istype("struct buf", value) then
-        return value.data ~= nil and ffi.string(value.data, value.len) or nil
-    elseif ffi.istype("char *", value) then
-        return value ~= nil and ffi.string(value) or nil
-    end
-    return tonumber(value)
-end
-
-local NAMED = { state = store.states, cause = store.causes, kind = store.kinds }
-
--- A table of the named fields; enums as words, absent strings as nil.
-local function record(c, fields)
-    local out = {}
-    for _, name in ipairs(fields) do
-        local value = plain(c[name])
-        out[name] = NAMED[name] and NAMED[name][value] or value
-    end
-    return out
-end
-
 -- A job as a table, with the C structure (owned) as .c.
 local function as_job(raw)
     local c = ffi.gc(ffi.new("struct job", raw), core.job_free)
@@ -84,8 +46,6 @@ local function as_job(raw)
 end
 
 ---- values for C
-
-local function bytes(text) return { data = text, len = text and #text or 0 } end
 
 -- "a", { later = 1, key = "k" } …: a packed list. In env give name = "X" with later or value.
 function store.pack(entries)
@@ -409,12 +369,12 @@ function Store:entries(name, key)
 end
 
 function Store:values(seq)
-    local values = {}
+    local found = {}
     for _, entry in ipairs(self:entries("values", seq)) do
         local key, value = entry:match("^(.-)=(.*)$")
-        values[key] = value
+        found[key] = value
     end
-    return values
+    return found
 end
 
 function Store:artifact_set(seq, path, size)
@@ -433,146 +393,6 @@ function Store:redefine(id, spec)
     fill_spec(c[0], spec, keep)
     return self:write("redefine", id, c, self.err), keep
 end
-
----- runs and workers
-
--- opts: fail_fast, detached, info.
-function Store:run_create(path, hash, text, opts)
-    local id = ffi.new("int64_t[1]")
-    text, opts = text or "job {}", opts or {}
-    local spec = ffi.new("struct run_spec", { path = path or "/jobs.lua", hash = hash or "hash",
-                                              text = bytes(text), info = opts.info,
-                                              fail_fast = opts.fail_fast or false,
-                                              detached = opts.detached or false })
-    self:write("run_create", spec, id, self.err)
-    return tonumber(id[0])
-end
-
-function Store:run_attach(run, worker) return self:write("run_attach", run, worker, self.err) end
-
-function Store:run(id, path)
-    local out = ffi.new("struct run")
-    if self:read("run_get", id or 0, path, out, self.err) ~= 1 then return nil end
-    local run = record(out, cdefs.fields["struct run"])
-    core.run_free(out)
-    return run
-end
-
--- A page, newest first, and the cursor of the next one (nil at the end). q: path, after, limit.
-function Store:runs(q)
-    local limit, list = q.limit or 100, {}
-    local query = ffi.new("struct run_query", { path = q.path, after = q.after or 0,
-                                                limit = limit })
-    local out, n = ffi.new("struct run[?]", limit), ffi.new("size_t[1]")
-    local cursor = ffi.new("int64_t[1]")
-    self:read("runs", query, out, n, cursor, self.err)
-    for i = 1, tonumber(n[0]) do
-        list[i] = record(out[i - 1], cdefs.fields["struct run"])
-        core.run_free(out + (i - 1))
-    end
-    return list, cursor[0] ~= 0 and tonumber(cursor[0]) or nil
-end
-
--- How many jobs are not final, and whether the run is halted.
-function Store:run_left(id)
-    local left, halted = ffi.new("int64_t[1]"), ffi.new("bool[1]")
-    self:read("run_left", id, left, halted, self.err)
-    return tonumber(left[0]), halted[0]
-end
-
--- How many jobs may run again; nil if there is no such run.
-function Store:revive(run)
-    local n = ffi.new("size_t[1]")
-    return self:write("revive", run, n, self.err) == 1 and tonumber(n[0]) or nil
-end
-
-function Store:move_run(run, detached)
-    return self:write("move_run", run, detached, self.err)
-end
-
--- How many were cancelled, and how many are running still; nil if there is no such run.
-function Store:cancel_run(run)
-    local n, running = ffi.new("size_t[1]"), ffi.new("size_t[1]")
-    if self:write("cancel_run", run, n, running, self.err) ~= 1 then return nil end
-    return tonumber(n[0]), tonumber(running[0])
-end
-
--- { NAME = milliseconds }
-function Store:run_times(run)
-    local times = {}
-    for _, entry in ipairs(self:entries("run_times", run)) do
-        local ms, name = entry:match "^(%d+) (.*)$"
-        times[name] = tonumber(ms)
-    end
-    return times
-end
-
-function Store:source_add(hash, text)
-    return self:write("source_add", hash, bytes(text), self.err)
-end
-
-function Store:source(hash)
-    local buf = ffi.new("struct buf")
-    local found = self:read("source", hash, buf, self.err) == 1
-    local text = found and (plain(buf) or "") or nil
-    core.buf_free(buf)
-    return text
-end
-
-local uids = 0
-
-function Store:worker_add(w)
-    w = w or {}
-    uids = uids + 1
-    local id = ffi.new("int64_t[1]")
-    local uid = w.uid or ("%032x"):format(uids)
-    local spec = ffi.new("struct worker_spec", {
-        uid = uid, name = w.name or "w", host = w.host or "here",
-        boot_id = w.boot_id or "boot", pid = w.pid or 1, pid_ns = w.pid_ns or 2,
-        slots = w.slots or 1, lane = w.lane or 0 })
-    self:write("worker_add", spec, id, self.err)
-    return tonumber(id[0])
-end
-
-function Store:worker_beat(id) return self:write("worker_beat", id, self.err) end
-function Store:worker_stop(id, how) return self:write("worker_stop", id, how, self.err) end
-
-function Store:workers()
-    local out, n = ffi.new("struct worker_info *[1]"), ffi.new("size_t[1]")
-    self:read("workers", out, n, self.err)
-    local list = {}
-    for i = 1, tonumber(n[0]) do
-        list[i] = record(out[0][i - 1], cdefs.fields["struct worker_info"])
-        core.worker_info_free(out[0] + (i - 1))
-    end
-    C.free(out[0])
-    return list
-end
-
-function Store:worker(id)
-    for _, w in ipairs(self:workers()) do
-        if w.id == id then return w end
-    end
-end
-
-function Store:orders(worker, max)
-    max = max or 16
-    local seqs = ffi.new("int64_t[?]", max)
-    local orders = ffi.new("struct orders", { cancel = seqs, max = max })
-    self:read("orders", worker, orders, self.err)
-    local cancel = {}
-    for i = 1, tonumber(orders.n) do cancel[i] = tonumber(seqs[i - 1]) end
-    return { stop = tonumber(orders.stop), cancel = cancel }
-end
-
--- How many jobs went back.
-function Store:recover(worker, now)
-    local n = ffi.new("size_t[1]")
-    self:write("recover", worker, now or store.wall_ms(), n, self.err)
-    return tonumber(n[0])
-end
-
-function Store:has_work(lane) return self:read("has_work", lane or 0, self.err) == 1 end
 
 ---- the rest
 
@@ -617,78 +437,7 @@ function store.wait_line(child, line)
     end, 20, line .. " of " .. child:describe())
 end
 
----- backends: what the contract specs run against
-
-local function same(expected, got, what)
-    for key, value in pairs(expected) do
-        if got[key] ~= value then
-            error(("%s: %s is %s, not %s"):format(what, key, tostring(got[key]), value), 3)
-        end
-    end
-end
-
--- What must hold of the tables at any time; each query must find nothing.
-local SQLITE_CHECKS = {
-    ["the counters are not the jobs counted"] = [[
-        SELECT queue || state FROM (SELECT queue, state, n FROM counter UNION ALL
-        SELECT queue, state, -count(*) FROM job GROUP BY queue, state)
-        GROUP BY queue, state HAVING sum(n) <> 0]],
-    ["a job that may start stands not exactly once in line"] = [[
-        SELECT seq FROM job j WHERE state IN (1, 4) AND 1 <>
-        (SELECT count(*) FROM ready r WHERE r.lane = j.lane AND rank = -priority AND seq = j.seq) +
-        (SELECT count(*) FROM timed t WHERE t.lane = j.lane AND t.run_at = j.run_at
-         AND seq = j.seq)]],
-    ["something else stands in line"] = [[
-        SELECT seq FROM (SELECT seq FROM ready UNION ALL SELECT seq FROM timed)
-        WHERE seq NOT IN (SELECT seq FROM job WHERE state IN (1, 4))]],
-    ["a job has a worker or is running, not both"] = [[
-        SELECT seq FROM job WHERE (state = 2) <> (worker <> 0)]],
-    ["a waiting job waits for nothing, or is not in waiting"] = [[
-        SELECT seq FROM job WHERE (state = 0 AND waits < 1) OR waits < 0]],
-    ["a waiting job waits for more than is unfinished"] = [[
-        SELECT seq FROM job j WHERE state = 0 AND waits > (SELECT count(*) FROM dep
-        JOIN job p ON p.seq = parent WHERE child = j.seq)]],
-    ["a waiting job waits for another number than its open needs"] = [[
-        SELECT seq FROM job j WHERE state = 0 AND waits <>
-        (SELECT count(*) FROM dep WHERE child = j.seq AND settled = 0)]],
-    ["an unfinished job is not in the lane of its run"] = [[
-        SELECT seq FROM job j LEFT JOIN run ON run.id = j.run WHERE state NOT IN (3, 5, 6, 7)
-        AND lane <> iif(run = 0 OR detached, 0, run)]],
-    ["a run does not count its jobs right"] = [[
-        SELECT id FROM run WHERE left <> (SELECT count(*) FROM job j WHERE j.run = run.id
-        AND state NOT IN (3, 5, 6, 7)) OR failed <> (SELECT count(*) FROM job j JOIN spec
-        USING(seq) WHERE j.run = run.id AND (state = 6 OR state = 5 AND NOT allow_failure
-        OR state = 7 AND cause NOT IN (11, 13)))]],
-    ["a run has another number of jobs than it says"] = [[
-        SELECT id FROM run WHERE last_seq - first_seq + 1 + added <>
-        (SELECT count(*) FROM job j WHERE j.run = run.id)]],
-    ["a run is finished with jobs left, or the other way round"] = [[
-        SELECT id FROM run WHERE last_seq > 0 AND (left = 0) <> (finished_at > 0)]],
-    ["a final job has no time of its end"] = [[
-        SELECT seq FROM job WHERE state IN (3, 5, 6, 7) AND finished_at = 0]],
-}
-
-local function check_sqlite(url)
-    local parts = {}
-    for what, sql in pairs(SQLITE_CHECKS) do
-        parts[#parts + 1] = ("SELECT '%s', (%s LIMIT 1) AS found"):format(what, sql)
-    end
-    local all = table.concat(parts, " UNION ALL ") -- one start of sqlite3 for all of them
-    local rows = t.sql(url, ("SELECT * FROM (%s) WHERE found IS NOT NULL"):format(all))
-    if #rows > 0 then error(table.concat(rows[1], ": "), 3) end
-end
-
--- Each: name, open() -> a handle on a new store, close(handle), which checks the store as well.
-store.backends = {
-    {
-        name = "sqlite",
-        open = function() return store.open(t.store()) end,
-        close = function(s)
-            same(s:tally(), s:counts(), "counters")
-            check_sqlite(s.url)
-            s:close()
-        end,
-    },
-}
+for name, method in pairs(require "support.store_runs") do Store[name] = method end
+store.backends = require "support.store_backends" (store.open)
 
 return store

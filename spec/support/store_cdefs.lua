@@ -44,7 +44,8 @@ struct job {
     int64_t run_at, created_at, updated_at, started_at, finished_at;
     int64_t timeout_ms, kill_after_ms, delay_ms; int64_t worker; int exit_code, signal;
     char *error; struct buf command, env, ok_codes, outputs, stdin_text;
-    char *cwd, *stdin_path, *backoff, *description, *tags, *meta; struct buf artifacts; bool when, fail_fast;
+    char *cwd, *stdin_path, *backoff, *description, *tags, *meta; struct buf artifacts;
+    bool when, fail_fast;
     int64_t start_at, max_age_ms; char *limits; char *source;
 };
 struct outcome {

@@ -21,11 +21,16 @@ describe("a plan", function()
             text = source,
             jobs = {
                 { name = "a", line = 1, kind = "shell", command = "echo hi", env = {},
-                  queue = "default", priority = 0, retries = 3, kill_after_ms = 10000,
-                  delay_ms = 0, outputs = {}, tags = {}, ok_codes = { 0 },
-                  allow_failure = false, needs = {} },
+                  file = "jobs.lua", queue = "default", priority = 0, retries = 3,
+                  kill_after_ms = 10000, delay_ms = 0, outputs = {}, tags = {},
+                  ok_codes = { 0 }, allow_failure = false, fail_fast = false,
+                  artifacts = {}, needs = {} },
             },
-        }, plan(source))
+            params = {},
+            document = [[{"queuectl":1,"files":[{"display":"jobs.lua",]]
+                .. [["path":"\/srv\/app\/jobs.lua","text":"job \"a\" { run = \"echo hi\" }\n"}],]]
+                .. [["modules":[],"params":{}}]],
+        }, plan(source, { display = "jobs.lua" }))
     end)
 
     it("takes the path and the directory from its options", function()

@@ -1,47 +1,12 @@
 -- Running one Lua job: what the function gets, and what becomes of what it does and returns.
 
-local lua_job = require "queuectl.lua_job"
+local job_host = require "unit.job_host"
+
+local fake_host, first_line = job_host.new, job_host.first_line
+local run, run_file = job_host.run, job_host.run_file
 
 local HOW = 'return nothing or a table of outputs for success, '
     .. 'ctx.fail("...") or error("...") for failure'
-
--- A host that writes down what it is told. `result` answers every exec.
-local function fake_host(result, refusal)
-    local host = { told = {}, outputs = {} }
-    local function note(name)
-        return function(...) table.insert(host.told, { name, ... }) end
-    end
-    host.progress, host.log = note "progress", note "log"
-    function host.output(key, text) host.outputs[key] = text end
-    function host.exec(argv, options)
-        host.argv, host.options = argv, options
-        return result, refusal
-    end
-    function host.finish(kind, value, class)
-        assert(not host.kind, "finished twice")
-        host.kind, host.value, host.class = kind, value, class
-    end
-    return host
-end
-
--- Runs the job `name` of a whole file.
-local function run_file(source, name, info, host)
-    host = host or fake_host()
-    info = info or {}
-    info.display = info.display or "jobs.lua"
-    assert.equal(lua_job.run(host, source, "/srv/jobs.lua", name, info), host.kind)
-    return host
-end
-
--- Runs a job whose function has this body, written on line 2.
-local function run(body, host, keys)
-    local source = ('job "a" { %s run = function(job, ctx)\n%s\nend }'):format(keys or "", body)
-    return run_file(source, "a", { attempt = 2, deadline = 99 }, host)
-end
-
-local function first_line(host)
-    return host.value and host.value:match("^[^\n]*")
-end
 
 describe("a Lua job", function()
     it("that returns nothing has succeeded", function()
@@ -78,7 +43,7 @@ describe("a Lua job", function()
         { "return { a = 'x\\0y' }", "returned table: 'a' contains a NUL byte" },
         { "return { a = ('x'):rep(65537) }",
             "returned table: 'a' is 65537 bytes long; the limit is 65536" },
-        { "return ctx", "returned table: 'exec' must be a string, number or boolean, "
+        { "return ctx", "returned table: 'cancel' must be a string, number or boolean, "
             .. "not a function" },
     }
     for _, case in ipairs(refused) do
@@ -219,7 +184,7 @@ describe("ctx", function()
         { "ctx.snooze(0)", "ctx.snooze: must be longer than 0" },
         { "ctx.snooze(1, 2)", "ctx.snooze: the reason must be a string, not 2" },
         { "ctx.exec('ls')", 'ctx.exec: takes a list such as { "ls", "-l" }; '
-            .. 'for shell text write { "sh", "-c", "..." }' },
+            .. "for shell text use ctx.sh" },
         { "ctx.exec()", "ctx.exec: must be a list, not nil" },
         { "ctx.exec {}", "ctx.exec: the list is empty" },
         { "ctx.exec { 'ls', {} }", "ctx.exec: entry 2 must be a string, not a table" },
@@ -234,7 +199,8 @@ describe("ctx", function()
             'ctx.exec: timeout: must be longer than 0; write "none" for no limit' },
         { "ctx.exec({ 'ls' }, { env = { A = {} } })",
             "ctx.exec: env: A must be a string, not a table" },
-        { "ctx.exec({ 'ls' }, { stdin = 5 })", "ctx.exec: stdin: must be a string, not 5" },
+        { "ctx.exec({ 'ls' }, { stdin = 5 })",
+            'ctx.exec: stdin: must be a string or { file = "path" }, not 5' },
         { "ctx.exec({ 'ls' }, { cwd = {} })", "ctx.exec: cwd: must be a string, not a table" },
     }
     for _, case in ipairs(wrong) do
@@ -261,14 +227,15 @@ describe("ctx.exec", function()
             fake_host(result { exit_code = 75, stdout = "12 rows" }))
         assert.same({ code = "75", out = "12 rows" }, host.outputs)
         assert.same({ "indexer", "--shard", "3" }, host.argv)
-        assert.same({}, host.options)
+        assert.same({ keep = 8 * 1024 * 1024 }, host.options)
     end)
 
     it("hands on its options", function()
         local host = run([[ctx.exec({ "x" }, { cwd = "/tmp", stdin = "in", timeout = "1.5s",
             env = { B = false, A = 1 } })]], fake_host(result()))
         assert.same({ cwd = "/tmp", stdin = "in", timeout_ms = 1500, env = {
-            { name = "A", value = "1" }, { name = "B", unset = true } } }, host.options)
+            { name = "A", value = "1" }, { name = "B", unset = true } },
+            keep = 8 * 1024 * 1024 }, host.options)
         assert.is_nil(run([[ctx.exec({ "x" }, { timeout = "none" })]],
             fake_host(result())).options.timeout_ms)
     end)
@@ -306,7 +273,7 @@ describe("ctx.exec", function()
         local body = 'local build = job "build" { run = "x", outputs = { "v" } }\n'
             .. 'job "a" { run = function(_, ctx)\n%s\nend }'
         local told = " is an output of another job, which has no value here; "
-            .. "give it to this job through env and read it with os.getenv"
+            .. "read it from ctx.outputs"
         local function message(exec)
             return first_line(run_file(body:format(exec), "a", nil, fake_host(result())))
         end
@@ -335,6 +302,8 @@ describe("an outcome", function()
         assert.same({ "fatal", "why" }, told "return ctx.fail('why', { retry = false })")
         assert.same({ "snooze", 30 }, told "return ctx.snooze('30s')")
         assert.same({ "snooze", 1.5, "busy" }, told "return ctx.snooze(1.5, 'busy')")
+        assert.same({ "cancel" }, told "return ctx.cancel()")
+        assert.same({ "cancel", "not needed" }, told "return ctx.cancel('not needed')")
     end)
 
     it("may be raised as well", function()
@@ -342,10 +311,11 @@ describe("an outcome", function()
     end)
 
     it("must be returned", function()
-        local hint = "ctx.fail or ctx.snooze was called, but its result was not returned: "
-            .. "write return ctx.fail(...)"
-        assert.same({ "fail", hint }, told "ctx.fail('why')")
-        assert.same({ "fail", hint }, told "ctx.snooze(5) return { a = 1 }")
+        local hint = "ctx.%s was called, but its result was not returned: write return ctx.%s(...)"
+        assert.same({ "fail", hint:format("fail", "fail") }, told "ctx.fail('why')")
+        assert.same({ "fail", hint:format("snooze", "snooze") },
+            told "ctx.snooze(5) return { a = 1 }")
+        assert.same({ "fail", hint:format("cancel", "cancel") }, told "ctx.cancel()")
     end)
 
     it("cannot be made by hand", function()
@@ -427,7 +397,7 @@ describe("the file of a Lua job", function()
     it("has a short name in messages when its path is long", function()
         local long = "/srv/" .. ("dir/"):rep(40) .. "jobs.lua"
         local source = 'job "a" { run = function() error("e") end }'
-        local host = run_file(source, "a", { display = long })
+        local host = run_file(source, "a", { path = long })
         assert.equal("..." .. long:sub(-53) .. ":1: e", first_line(host))
     end)
 

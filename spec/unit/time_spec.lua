@@ -1,5 +1,6 @@
--- Durations: what is read, what is refused and with which words, and that writing reads back.
+-- Durations and points in time: what is read, what is refused and with which words.
 
+local ffi = require "ffi"
 local time = require "queuectl.time"
 
 describe("time.parse_duration", function()
@@ -90,5 +91,135 @@ describe("time.format_duration", function()
             local str = time.format_duration(ms)
             assert.equal(ms, time.parse_duration(str), str)
         end
+    end)
+end)
+
+ffi.cdef [[
+int setenv(const char *, const char *, int);
+int unsetenv(const char *);
+void tzset(void);
+]]
+
+describe("time.parse_instant", function()
+    local before = os.getenv "TZ"
+
+    local function use_zone(zone)
+        if zone then ffi.C.setenv("TZ", zone, 1) else ffi.C.unsetenv "TZ" end
+        ffi.C.tzset()
+    end
+
+    -- The rules of Berlin, so that no zone file is needed.
+    before_each(function() use_zone "CET-1CEST,M3.5.0,M10.5.0/3" end)
+    after_each(function() use_zone(before) end)
+
+    local function utc(seconds)
+        return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(seconds))
+    end
+
+    -- Wednesday, 2026-03-25, 15:30:00 in Berlin
+    local NOW = 1774449000
+
+    local good = {
+        { "2030-01-31T09:00:00Z", "2030-01-31T09:00:00" },
+        { "2030-01-31t09:00z", "2030-01-31T09:00:00" },
+        { "2030-01-31 09:00:30.5+02:00", "2030-01-31T07:00:30" },
+        { "2030-01-31T09:00-0530", "2030-01-31T14:30:00" },
+        { "2030-01-31T00:30 +01", "2030-01-30T23:30:00" },
+        { "2028-02-29T12:00Z", "2028-02-29T12:00:00" },
+        { "1969-12-31T23:59:59Z", "1969-12-31T23:59:59" },
+        { "2030-01-31T09:00:00", "2030-01-31T08:00:00" },
+        { "2030-07-31 9:00", "2030-07-31T07:00:00" },
+        { "2030-01-31", "2030-01-30T23:00:00" },
+        { "15:30", "2026-03-25T14:30:00" },
+        { "15:29", "2026-03-26T14:29:00" },
+        { "15:29:59", "2026-03-26T14:29:59" },
+        { "18:00", "2026-03-25T17:00:00" },
+        { "today 18:00", "2026-03-25T17:00:00" },
+        { "today 00:00", "2026-03-24T23:00:00" },
+        { "Tomorrow 09:00", "2026-03-26T08:00:00" },
+        { "tomorrow", "2026-03-25T23:00:00" },
+        { "fri 17:00", "2026-03-27T16:00:00" },
+        { "Friday 17:00", "2026-03-27T16:00:00" },
+        { "wed 15:30", "2026-03-25T14:30:00" },
+        { "wed 15:00", "2026-04-01T13:00:00" },
+        { "wed", "2026-03-31T22:00:00" },
+        { "sun 12:00", "2026-03-29T10:00:00" },
+        { "in 5m", "2026-03-25T14:35:00" },
+        { "in 1h30m", "2026-03-25T16:00:00" },
+        { "@0", "1970-01-01T00:00:00" },
+        { "@1774449000.25", "2026-03-25T14:30:00" },
+        -- 02:00 to 03:00 is left out on the 29th, and shown twice on 2026-10-25
+        { "2026-03-29 01:59", "2026-03-29T00:59:00" },
+        { "2026-03-29 02:30", "2026-03-29T01:30:00" },
+        { "2026-03-29 03:00", "2026-03-29T01:00:00" },
+        { "2026-10-25 02:30", "2026-10-25T00:30:00" },
+        { "2026-10-25 03:00", "2026-10-25T02:00:00" },
+    }
+    for _, case in ipairs(good) do
+        it("reads " .. case[1], function()
+            local seconds, message = time.parse_instant(case[1], NOW)
+            assert.is_nil(message)
+            assert.equal(case[2], utc(seconds))
+        end)
+    end
+
+    it("keeps fractions of a second", function()
+        assert.equal(0.5, time.parse_instant("2030-01-31T09:00:30.5Z", NOW) % 1)
+        assert.equal(0.25, time.parse_instant("@1774449000.25", NOW) % 1)
+        assert.equal(NOW + 0.75, time.parse_instant("in 750ms", NOW))
+    end)
+
+    it("counts a day over a change of the clocks as a day, not as 24 hours", function()
+        local saturday = time.parse_instant("2026-03-28 12:00", NOW)
+        assert.equal(saturday + 23 * 3600, time.parse_instant("tomorrow 12:00", saturday))
+        assert.equal(saturday + 23 * 3600, time.parse_instant("12:00", saturday + 1))
+    end)
+
+    it("agrees with the system about every day and hour", function()
+        math.randomseed(5)
+        for _ = 1, 2000 do
+            local seconds = math.random(0, 4000000000)
+            assert.equal(seconds, time.parse_instant(utc(seconds) .. "Z", NOW))
+            local text = os.date("%Y-%m-%d %H:%M:%S", seconds)
+            local read = time.parse_instant(text, NOW)
+            assert.is_true(read == seconds or read == seconds - 3600, text)
+            assert.equal(text, os.date("%Y-%m-%d %H:%M:%S", read))
+        end
+    end)
+
+    local FORMS = 'write "18:00", "tomorrow 09:00", "fri 17:00", "2030-01-31 09:00", '
+        .. '"2030-01-31T09:00:00Z", "in 5m" or "@SECONDS"'
+    local bad = {
+        { "25:00", "there is no hour 25" },
+        { "24:00", "there is no hour 24" },
+        { "12:60", "there is no minute 60" },
+        { "12:00:60", "there is no second 60" },
+        { "2030-13-01", "there is no month 13" },
+        { "2030-00-01", "there is no month 00" },
+        { "2030-02-29", "there is no day 29 in 2030-02" },
+        { "2100-02-29 12:00", "there is no day 29 in 2100-02" },
+        { "2030-01-31T09:00+15:00", "there is no time zone +15:00" },
+        { "2030-01-31T25:00Z", "there is no hour 25" },
+        { "tomorrow 25:00", "there is no hour 25" },
+        { "in 5 parsecs", 'bad duration "5 parsecs"' },
+        { "in -5m", 'bad duration "-5m"' },
+        { "@99999999999999", "too far away" },
+        { "", FORMS }, { "now", FORMS }, { "9am", FORMS }, { "18", FORMS }, { "tomorow 9:00",
+            FORMS },
+        { "2030-1-31", FORMS }, { "2030-01-31T", FORMS }, { "2030-01-31T09:00 Berlin", FORMS },
+        { "fri17:0", FORMS }, { "@", FORMS }, { "@-5", FORMS }, { " 18:00", FORMS },
+        { "2030-01-31 09:00\n", FORMS }, { "yesterday 10:00", FORMS },
+    }
+    for _, case in ipairs(bad) do
+        it(("refuses %q"):format(case[1]), function()
+            local seconds, message = time.parse_instant(case[1], NOW)
+            assert.is_nil(seconds)
+            assert.equal(('bad time "%s": %s'):format(case[1]:gsub("\n", "\\n"), case[2]), message)
+        end)
+    end
+
+    it("refuses what is no text", function()
+        assert.equal('must be a time such as "18:00", not nil',
+            select(2, time.parse_instant(nil, NOW)))
     end)
 end)

@@ -1,92 +1,154 @@
 local core = require "queuectl.core"
 local context = require "queuectl.context"
-local format = require "queuectl.view.format"
 local json = require "queuectl.json"
-local plan_view = require "queuectl.view.plan"
-local progress = require "queuectl.view.progress"
+local format = require "queuectl.view.format"
 local run_file = require "queuectl.run_file"
-local spec = require "queuectl.spec"
-local summary = require "queuectl.view.summary"
+local run_params = require "queuectl.run.params"
+local start = require "queuectl.run.start"
+local work = require "queuectl.run.work"
 
--- A worker process that was killed is replaced, but not for ever.
-local WORKERS_MAX = 100
+-- ---- options ----
+
+local SHAPES = { text = true, dot = true, mermaid = true }
+
+local function setup(parser)
+    parser:argument("file", "the jobs file; several are one run"):argname("FILE"):args("*")
+    parser:option("-j --jobs", "jobs at the same time, default one a processor"):argname("N")
+    parser:option("-p --param", "a value for a parameter of the file"):argname("NAME=VALUE")
+        :count("*")
+    parser:option("--params", "values for parameters, a JSON object"):argname("FILE")
+    parser:option("--only", "these jobs and what they need; * stands for anything")
+        :argname("NAME"):args("+"):count("*")
+    parser:option("--from", "this job and all that depends on it, with the results of earlier "
+        .. "runs"):argname("NAME")
+    parser:flag("-n --plan", "show what would run, touch nothing")
+    parser:option("--graph", "show how jobs depend on each other: text, dot or mermaid")
+        :argname("SHAPE"):args("?")
+    parser:flag("--dry-run", "print the commands as they would run")
+    parser:flag("--resume", "go on with the last run of this file: what is left and what failed")
+    parser:flag("--new-text", "with --resume: what is left runs as the file says now")
+    parser:flag("--detach", "store the run for the workers and leave")
+    parser:flag("--fail-fast", "when a job fails for good, start nothing more")
+    parser:flag("--watch", "run again whenever the file or a module of it changes")
+    parser:option("--watch-path", "the same, and whenever this file or something below this "
+        .. "folder changes"):argname("PATH"):count("*")
+    parser:option("--report", "write a page about the run: FILE.html or FILE.json")
+        :argname("FILE")
+end
+
+local function is_file(path)
+    return core.stat(path) == "file"
+end
+
+-- "--only build jobs.lua" and "--graph jobs.lua": the last word is the file.
+local function find_file(args)
+    local shape = args.graph and args.graph[1]
+    if shape and not SHAPES[shape] and is_file(shape) then
+        table.insert(args.file, 1, shape)
+        args.graph[1] = nil
+    end
+    local only = args.only[#args.only]
+    if #args.file == 0 and only and #only > 1 and is_file(only[#only]) then
+        args.file[1] = table.remove(only)
+    end
+end
+
+local function flatten(lists)
+    local all = {}
+    for _, list in ipairs(lists) do
+        for _, name in ipairs(list) do all[#all + 1] = name end
+    end
+    return #all > 0 and all or nil
+end
+
+-- Pairs that contradict each other.
+local EXCLUDES = {
+    { "only", "from" }, { "resume", "only" }, { "resume", "from" }, { "detach", "watch" },
+    { "resume", "watch" }, { "plan", "detach" }, { "plan", "resume" }, { "detach", "report" },
+    { "graph", "resume" }, { "dry_run", "resume" },
+}
+
+local function check_options(args)
+    find_file(args)
+    args.only = flatten(args.only)
+    args.watch = args.watch or #args.watch_path > 0 or nil
+    if #args.file == 0 then return "FILE is missing; give a jobs file" end
+    for _, pair in ipairs(EXCLUDES) do
+        if args[pair[1]] and args[pair[2]] then
+            return ("--%s and --%s do not go together"):format(pair[1]:gsub("_", "-"),
+                (pair[2]:gsub("_", "-")))
+        end
+    end
+    if args.new_text and not args.resume then return "--new-text goes with --resume" end
+    local shape = args.graph and args.graph[1]
+    local ok, message = true, nil
+    if shape then ok, message = require("queuectl.view.graph").check(shape) end
+    if ok and args.report then ok, message = require("queuectl.view.report").check(args.report) end
+    return message
+end
 
 local function slots_of(value)
     if not value then return core.cpus() end
     return require("queuectl.slots").parse("-j", value)
 end
 
--- ---- which run: a new one, or the one to go on with ----
+-- ---- planning ----
 
-local function new_run(store, plan)
-    local packed = spec.pack_all(plan.jobs)
-    local id, message, code = store:start_run({ path = plan.path, text = plan.text,
-        hash = core.hash(plan.text) }, packed)
-    if not id then return nil, message, code end
-    return store:run(id)
+-- Seconds its jobs took in the last run, by name; nil without one. Nothing is created for it.
+local function earlier_times(ctx, path)
+    local store_path = ctx:store_path()
+    if not store_path or core.stat(store_path) ~= "file" then return nil end
+    local store = ctx:store()
+    local runs = store and store:runs { path = path, limit = 5 } or {}
+    for _, run in ipairs(runs) do
+        local times = store:run_times(run.id)
+        if times and next(times) then return times end
+    end
 end
 
-local function interrupted_run(store, plan)
-    local run, message, code = store:run(plan.path)
-    if message then return nil, message, code end
-    if not run or run.left == 0 then
-        return nil, ("%s has no interrupted run; leave out --resume"):format(plan.path),
-            context.NOT_FOUND
-    end
-    if run.hash ~= core.hash(plan.text) then
-        return nil, ("%s has changed since run %d; put it back, or start anew without --resume")
-            :format(plan.path, run.id), context.STATE
-    end
-    for _, worker in ipairs(store:workers() or {}) do
-        if worker.alive and worker.id == run.worker then
-            return nil, ("run %d is being worked on by process %d"):format(run.id, worker.pid),
-                context.STATE
+-- The plan of the files; with --resume also the run to go on with. Or nil, message, exit code.
+local function make_plan(ctx, args)
+    local files, message, code = run_file.read(args.file)
+    if not files then return nil, message, code end
+    local given
+    given, message, code = run_params.read(args.params, args.param)
+    if not given then return nil, message, code end
+    local last
+    if args.resume then
+        local store
+        store, message, code = ctx:store()
+        if not store then return nil, message, code end
+        store:recover()
+        last, message, code = start.last(store, run_file.key(files), args.file[1])
+        if not last then return nil, message, code end
+        for name, value in pairs(start.params_of(last)) do
+            if given[name] == nil then given[name] = value end
         end
     end
-    return run
+    local plan
+    plan, message, code = run_file.plan_read(files, run_file.options { params = given })
+    if not plan then return nil, message, code end
+    return plan, last
 end
 
--- ---- the worker process and its events ----
-
-local function start_worker(path, run, slots)
-    return core.start { "worker", "start", "--store", path, "--run", tostring(run.id),
-        "--events", "--count", tostring(slots) }
-end
-
--- Listens until the worker ends. Returns its exit code and signal.
-local function listen(child, view, interrupts)
-    while true do
-        local what, value = child:poll(0.1)
-        if what == "data" then
-            view:feed(value)
-        elseif what == "signal" then
-            interrupts.count, interrupts.last = interrupts.count + 1, value
-            child:signal(value)
-        elseif what == "end" then
-            return child:wait()
-        end
-        view:tick()
+-- What --plan, --graph and --dry-run show; true, or nil, message, exit code.
+local function show(ctx, args, plan, slots)
+    local store = (args.only or args.from) and ctx:store()
+    local jobs, message, code = start.choose(store, plan, args)
+    if not jobs then return nil, message, code end
+    plan.jobs = jobs
+    local opts = { times = earlier_times(ctx, plan.path), slots = slots }
+    if args.graph then
+        return require("queuectl.view.graph").print(ctx, plan, args.graph[1] or "text", opts)
+    elseif args.dry_run then
+        require("queuectl.view.dry_run").print(ctx, plan)
+    else
+        require("queuectl.view.plan").print(ctx, plan, opts)
     end
+    return true
 end
 
--- Works the run to its end, or until it is interrupted; replaces a worker that was killed.
-local function work(ctx, path, run, slots, view)
-    local interrupts = { count = 0 }
-    core.catch_signals()
-    for _ = 1, WORKERS_MAX do
-        local child, message, code = start_worker(path, run, slots)
-        if not child then return nil, message, code end
-        local exit_code, signal = listen(child, view, interrupts)
-        if exit_code == 0 then return interrupts end
-        if exit_code then
-            return nil, ("the worker process ended with exit code %d"):format(exit_code), exit_code
-        end
-        if interrupts.count > 0 then return interrupts end
-        ctx:note(("the worker process was killed by signal %d; another takes over"):format(signal))
-        view.state.running = {}
-    end
-    return nil, ("%d worker processes in a row were killed; given up"):format(WORKERS_MAX)
-end
+-- ---- running ----
 
 local function announce(ctx, run, slots)
     if ctx.json then
@@ -94,62 +156,154 @@ local function announce(ctx, run, slots)
             { "file", run.path }, { "jobs", run.jobs }, { "left", run.left },
             { "slots", slots } }) .. "\n")
     else
-        ctx:note(("run %d: %s%s on %s"):format(run.id, format.plural(run.jobs, "job"),
-            run.left < run.jobs and (", %s left"):format(format.count(run.left)) or "",
-            format.plural(slots, "slot")))
+        ctx:note(("%s on %s"):format(start.describe(run), format.plural(slots, "slot")))
     end
     ctx:flush()
 end
 
-local function result(ctx, store, id, interrupts, seconds)
-    local run, message, code = store:run(id)
-    if not run then return nil, message or "the run is gone", code end
-    local ok
-    ok, message, code = summary.print(ctx, store, run, seconds)
-    if not ok then return nil, message, code end
-    if run.left > 0 and interrupts.count > 0 then return 128 + interrupts.last end
-    return (run.failed > 0 or run.left > 0) and context.FAILED or 0
+local function detached(ctx, store, run)
+    if ctx.json then
+        ctx:print(json.encode { run = run.id, jobs = run.jobs, left = run.left } .. "\n")
+    else
+        ctx:print(("%s, for the workers; see: queuectl runs show %d\n"):format(
+            start.describe(run), run.id))
+    end
+    for _, worker in ipairs(store:workers() or {}) do
+        if worker.alive and worker.run == 0 then return true end
+    end
+    ctx:note("no worker runs; start one: queuectl worker start")
+    return true
 end
 
-local function setup(parser)
-    parser:argument("file", "the jobs file"):argname("FILE")
-    parser:option("-j --jobs", "jobs at the same time, default one a processor"):argname("N")
-    parser:flag("-n --plan", "show what would run, touch nothing")
-    parser:flag("--resume", "go on with the last run of this file where it was interrupted")
+local function shell_words(words)
+    local quoted = {}
+    for i, word in ipairs(words) do
+        quoted[i] = word:find("^[%w_./-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+    end
+    return table.concat(quoted, " ")
+end
+
+-- The end of a run: summary and report. Returns { code =, signal = }, or nil, message, exit code.
+local function finish(ctx, store, run, args, opts)
+    local summary = require "queuectl.view.summary"
+    local facts, message, code = require("queuectl.view.run_facts").collect(store, run, opts.plan)
+    if not facts then return nil, message, code end
+    opts.facts, opts.params = facts, start.values_of(opts.plan)
+    if run.left > 0 or run.failed > 0 then
+        opts.next = "queuectl run --resume " .. shell_words(args.file)
+    end
+    local ok
+    ok, message, code = summary.print(ctx, store, run, opts)
+    if ok and args.report then
+        ok, message, code = require("queuectl.view.report").write(store, run, args.report, opts)
+    end
+    if not ok then return nil, message, code end
+    local signal = opts.interrupts.count > 0 and opts.interrupts.last or nil
+    if run.left > 0 and signal then return { code = 128 + signal, signal = signal } end
+    return { code = (run.failed > 0 or run.left > 0) and context.FAILED or 0, signal = signal }
+end
+
+local function new_view(ctx, store, run, plan, slots)
+    local progress = require "queuectl.view.progress"
+    return progress.new(ctx, { total = run.jobs, left = run.left, jobs = plan.jobs, slots = slots,
+        times = earlier_times(ctx, plan.path),
+        finished = run.left < run.jobs and require("queuectl.view.run_facts").finished(store, run)
+            or nil })
+end
+
+local function work_on(ctx, store, run, plan, args, slots)
+    announce(ctx, run, slots)
+    local view, started = new_view(ctx, store, run, plan, slots), core.monotonic()
+    local interrupts, message, code = work.run(ctx, assert(ctx:store_path()), run, slots, view)
+    view:close()
+    if not interrupts then return nil, message, code end
+    local after
+    after, message, code = store:run(run.id)
+    if not after then return nil, message or "the run is gone", code end
+    return finish(ctx, store, after, args, { seconds = core.monotonic() - started, plan = plan,
+        slots = slots, interrupts = interrupts })
+end
+
+-- Plans, stores and works. Returns { code =, signal = } and the plan, or nil, message, exit code.
+local function run_once(ctx, args, slots)
+    local plan, last, code = make_plan(ctx, args)
+    if not plan then return nil, last, code end
+    local store, run, message
+    store, message, code = ctx:store()
+    if not store then return nil, message, code end
+    store:recover()
+    local options = { only = args.only, from = args.from, fail_fast = args.fail_fast or false,
+        detached = args.detach or false, new_text = args.new_text }
+    if last then
+        run, message, code = start.resume(store, plan, last, options)
+    else
+        run, message, code = start.new(store, plan, options)
+    end
+    if not run then return nil, message, code end
+    if args.detach then
+        detached(ctx, store, run)
+        return { code = 0 }, plan
+    end
+    local result
+    result, message, code = work_on(ctx, store, run, plan, args, slots)
+    if not result then return nil, message, code end
+    return result, plan
+end
+
+local function watch(ctx, args, slots)
+    local files, paths = {}, {}
+    for list, given in pairs { [files] = args.file, [paths] = args.watch_path } do
+        for i, path in ipairs(given) do
+            local real, message, code = core.realpath(path)
+            if not real then return nil, message, code end
+            list[i] = real
+        end
+    end
+    return require("queuectl.run.watch").run(ctx, files, paths, function()
+        local result, plan = run_once(ctx, args, slots)
+        ctx:flush()
+        if result then return result, plan end
+        core.write(2, plan .. "\n")
+    end)
+end
+
+-- `run FILE --help`: the parameters and jobs of the file itself.
+local function file_help(ctx, paths)
+    local plan, message, code = run_file.plan(paths, { for_help = true })
+    if not plan then return nil, message, code end
+    require("queuectl.view.params").print(ctx, plan, table.concat(paths, " "))
+    return true
 end
 
 return {
     summary = "run the jobs of a Lua file, with live progress, until all are finished",
     setup = setup,
+    help_of = file_help,
     notes = "Exits with 0 only if every job succeeded. Ctrl-C once finishes what runs, twice\n"
-        .. "stops it; --resume goes on later.\n",
+        .. "stops it; --resume goes on later. `queuectl run FILE --help` shows the parameters\n"
+        .. "and jobs of a file.\n",
     examples = {
         { "queuectl run -n jobs.lua", "what would run, and in which order" },
         { "queuectl run -j 4 jobs.lua", "four at a time" },
     },
     run = function(ctx, args)
-        local slots, message = slots_of(args.jobs)
+        local message = check_options(args)
+        if message then return nil, message, context.USAGE end
+        local slots
+        slots, message = slots_of(args.jobs)
         if not slots then return nil, message, context.USAGE end
-        local plan, code
-        plan, message, code = run_file.plan(args.file)
-        if not plan then return nil, message, code end
-        if args.plan then
-            plan_view.print(ctx, plan)
-            return true
+        if args.plan or args.graph or args.dry_run then
+            local plan, wrong, code = make_plan(ctx, args)
+            if not plan then return nil, wrong, code end
+            return show(ctx, args, plan, slots)
         end
-        local store, run
-        store, message, code = ctx:store()
-        if not store then return nil, message, code end
-        store:recover()
-        run, message, code = (args.resume and interrupted_run or new_run)(store, plan)
-        if not run then return nil, message, code end
-        announce(ctx, run, slots)
-        local started = core.monotonic()
-        local view = progress.new(ctx, run.jobs, run.left)
-        local interrupts
-        interrupts, message, code = work(ctx, assert(ctx:store_path()), run, slots, view)
-        view:close()
-        if not interrupts then return nil, message, code end
-        return result(ctx, store, run.id, interrupts, core.monotonic() - started)
+        local result, wrong, code
+        if args.watch then
+            result, wrong, code = watch(ctx, args, slots)
+        else
+            result, wrong, code = run_once(ctx, args, slots)
+        end
+        if not result then return nil, wrong, code end
+        return result.code or 0
     end,
 }

@@ -12,6 +12,7 @@ local build = {}
 build.MAX_NEEDS = 1000000
 
 local MAX_NAME = 200
+local NONE = {}
 local MAX_CYCLE_SHOWN = 12
 
 local function subject(def)
@@ -22,11 +23,11 @@ local function enter_instance(state, def, name)
     local problems, index = state.problems, state.instances[name]
     local other = state.by_name[name] or state.def_of[index]
     if other then
-        problems:add(def.line, ("%s: its instance %s is also the job at line %s"):format(
-            subject(def), text.name(name), other.line or "?"))
+        problems:add(def, ("%s: its instance %s is also the job at %s"):format(
+            subject(def), text.name(name), define.place_text(other, def)))
     end
     if #name > MAX_NAME then
-        problems:add(def.line, ("%s: the name of its instance %s is %d bytes long; the limit is %d")
+        problems:add(def, ("%s: the name of its instance %s is %d bytes long; the limit is %d")
             :format(subject(def), text.name(name), #name, MAX_NAME))
     end
     state.instances[name] = state.count
@@ -94,24 +95,24 @@ end
 local function add_range(state, def, adding, need, is_token)
     local name = need.name or need.def.name
     if need.def and need.def.owner ~= state.owner then
-        state.problems:add(def.line, ("%s needs %s of another file"):format(
+        state.problems:add(def, ("%s needs %s of another file"):format(
             subject(def), subject(need.def)))
         return
     end
     local first, last = range_of(state, need)
     if not first then
-        state.problems:add(def.line, ("%s needs unknown job %s%s"):format(
+        state.problems:add(def, ("%s needs unknown job %s%s"):format(
             subject(def), text.name(name), hint_for(state, name)))
         return
     end
     if first <= def.last and last >= def.first then
-        state.problems:add(def.line, subject(def) .. " needs itself")
+        state.problems:add(def, subject(def) .. " needs itself")
         return
     end
     for index = first, last do
         local conflict = add_need(adding, index, need.on, is_token)
         if conflict then
-            state.problems:add(def.line, subject(def) .. " " .. conflict:format(text.name(name)))
+            state.problems:add(def, subject(def) .. " " .. conflict:format(text.name(name)))
             return
         end
     end
@@ -119,12 +120,17 @@ end
 
 -- The tokens in argv, then those in env by the names of their variables.
 local function tokens_of(def)
-    local tokens, by_variable = {}, {}
-    for _, entry in ipairs(def.values.run and def.values.run.argv or {}) do
+    local tokens, by_variable = {}, nil
+    for _, entry in ipairs(def.values.run and def.values.run.argv or NONE) do
         if type(entry) == "table" then tokens[#tokens + 1] = entry end
     end
-    for name, entry in pairs(def.values.env or {}) do by_variable[name] = entry.token end
-    for _, name in ipairs(text.sorted_keys(by_variable)) do
+    for name, entry in next, def.values.env or NONE do
+        if entry.token then
+            by_variable = by_variable or {}
+            by_variable[name] = entry.token
+        end
+    end
+    for _, name in ipairs(by_variable and text.sorted_keys(by_variable) or NONE) do
         tokens[#tokens + 1] = by_variable[name]
     end
     return tokens
@@ -142,7 +148,7 @@ local function resolve_needs(state)
         def.needs = adding.list
         state.edges = state.edges + #def.needs * (def.last - def.first + 1)
         if state.edges > build.MAX_NEEDS then
-            state.problems:add(def.line, ("more than %d dependencies in one file; "):format(
+            state.problems:add(def, ("more than %d dependencies in one file; "):format(
                 build.MAX_NEEDS) .. "put a job between the groups that wait for each other")
             return false
         end
@@ -191,25 +197,40 @@ local function argv_of(entries)
     return argv
 end
 
+local function by_name(a, b)
+    return a.name < b.name
+end
+
 local function env_of(variables, combo)
     local list = {}
-    for name, entry in pairs(variables or {}) do
+    for name, entry in next, variables or NONE do
         local token = entry.token
         list[#list + 1] = { name = name, value = entry.value, unset = entry.unset,
-            job = token and token.def.first, key = token and token.key }
+            secret = entry.secret, job = token and token.def.first, key = token and token.key }
     end
-    for name, value in pairs(combo and combo.env or {}) do
+    for name, value in next, combo and combo.env or NONE do
         list[#list + 1] = { name = name, value = value }
     end
-    table.sort(list, function(a, b) return a.name < b.name end)
+    if #list > 1 then table.sort(list, by_name) end
     return list
+end
+
+-- Shell text for a shell of one's own is its last argument.
+local function command_of(values)
+    local run, shell = values.run, values.shell
+    if run.argv then return "argv", nil, argv_of(run.argv) end
+    if run.kind == "lua" or not shell then return run.kind, run.command end
+    local argv = copy(shell)
+    argv[#argv + 1] = run.command
+    return "argv", nil, argv
 end
 
 local function spec_of(def, combo)
     local values = def.values
+    local kind, command, argv = command_of(values)
     local spec = {
-        name = combo and def.name .. combo.label or def.name, line = def.line, kind = def.kind,
-        command = values.run.command, argv = values.run.argv and argv_of(values.run.argv),
+        name = combo and def.name .. combo.label or def.name, line = def.line,
+        file = def.unit and def.unit.display, kind = kind, command = command, argv = argv,
         env = env_of(values.env, combo), needs = copy(def.needs),
         stdin = values.stdin and values.stdin.text, stdin_file = values.stdin and values.stdin.file,
     }
@@ -217,25 +238,29 @@ local function spec_of(def, combo)
         if row.field then
             local value = values[row.name]
             if value == nil then value = row.default end
-            spec[row.field] = copy(value)
+            spec[row.field] = value
         end
     end
     return spec
 end
 
-local function specs_of(defs)
+local function specs_of(defs, folders)
     local specs = {}
     for _, def in ipairs(defs) do
         for _, combo in ipairs(def.values.matrix or { false }) do
-            specs[#specs + 1] = spec_of(def, combo)
+            local spec = spec_of(def, combo)
+            if folders then spec.cwd = spec.cwd or def.home.dir end
+            specs[#specs + 1] = spec
         end
+        def.values = nil -- a plan may be large: not twice in memory for longer than necessary
     end
     return specs
 end
 
---- The jobs of a plan in the order of their definition, or nil when `problems` has grown.
--- `definer` is what jobs/define.lua collected.
-function build.jobs(definer, problems)
+--- The jobs of a plan in the order of their definition, or nil when `problems` has grown. Jobs may
+-- share what is in their fields, except `needs` and `env`.
+-- `definer` is what jobs/define.lua collected; opts.folders: jobs without a cwd get their file's.
+function build.jobs(definer, problems, opts)
     local state = {
         defs = definer.defs, by_name = definer.by_name, owner = definer.owner, problems = problems,
         def_of = {}, instances = {}, count = 0, edges = 0,
@@ -243,7 +268,7 @@ function build.jobs(definer, problems)
     place(state)
     if resolve_needs(state) then check_cycles(state) end
     if problems:count() > 0 then return nil end
-    return specs_of(definer.defs)
+    return specs_of(definer.defs, opts.folders)
 end
 
 return build

@@ -1,5 +1,6 @@
 -- The checks named in schema.lua. Each gets the value given, the key's row and the context
--- { dir =, encode = }; it returns the normalised value, or nil and a message (or a list of them).
+-- { dir =, encode =, now = wall seconds }; it returns the normalised value, or nil and a message
+-- (or a list of them).
 
 local backoff = require "queuectl.jobs.backoff"
 local env = require "queuectl.jobs.env"
@@ -10,6 +11,8 @@ local needs = require "queuectl.jobs.needs"
 local ref = require "queuectl.jobs.ref"
 local run = require "queuectl.jobs.run"
 local schema = require "queuectl.schema"
+local secret = require "queuectl.jobs.secret"
+local suggest = require "queuectl.suggest"
 local text = require "queuectl.jobs.text"
 local time = require "queuectl.time"
 
@@ -22,6 +25,7 @@ local function must_be(what, value)
     if ref.token(value) then
         return nil, "cannot be a job output; pass it through env or as an entry of a run list"
     end
+    if secret.source(value) then return nil, "cannot be a secret; pass it through env" end
     return nil, ("must be %s, not %s"):format(what, text.describe(value))
 end
 
@@ -57,6 +61,90 @@ function check.duration(value, row)
     return ms
 end
 
+--- A point in time as wall milliseconds.
+function check.instant(value, _, context)
+    if type(value) ~= "string" then
+        return must_be('a time such as "18:00" or "2030-01-31 09:00"', value)
+    end
+    local seconds, message = time.parse_instant(value, context.now or os.time())
+    return seconds and seconds * 1000, message
+end
+
+--- What is given is kept out of the plan: that there is a function is all it says.
+function check.when(value)
+    if type(value) == "function" then return true end
+    return must_be("a function", value)
+end
+
+function check.shell(value)
+    if type(value) ~= "table" then return must_be('a list such as { "/bin/bash", "-c" }', value) end
+    local argv, message = run.read_argv(value)
+    if not argv then return nil, message end
+    for i, word in ipairs(argv) do
+        if type(word) ~= "string" then return nil, ("entry %d must be text"):format(i) end
+    end
+    return argv
+end
+
+local SIZE_UNITS = { [""] = 1, K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30, T = 2 ^ 40 }
+
+local limit_checks = {}
+
+function limit_checks.memory(value)
+    local bytes = value
+    if type(value) == "string" then
+        local digits, unit = value:match("^(%d+%.?%d*)([KMGT]?)$")
+        bytes = digits and math.floor(tonumber(digits) * SIZE_UNITS[unit])
+        if not bytes then
+            return nil, ('bad size %s: write "512M" or "2G" (K, M, G, T), or bytes'):format(
+                text.quote(value))
+        end
+    end
+    if type(bytes) ~= "number" or bytes % 1 ~= 0 then
+        return must_be('a size such as "2G"', value)
+    end
+    if bytes < SIZE_UNITS.M or bytes > 1024 * SIZE_UNITS.T then
+        return nil, ("must be from 1M to 1024T, not %s"):format(text.describe(value))
+    end
+    return bytes
+end
+
+function limit_checks.cpu(value)
+    local ms, message = check.duration(value, { positive = true })
+    return ms and math.ceil(ms / 1000), message
+end
+
+function limit_checks.files(value)
+    return check.integer(value, { min = 3, max = 1048576 })
+end
+
+function limit_checks.nice(value)
+    return check.integer(value, { min = -20, max = 19 })
+end
+
+function check.limits(value)
+    if type(value) ~= "table" or getmetatable(value) then
+        return must_be('a table such as { memory = "2G" }', value)
+    end
+    local limits, messages = {}, {}
+    for _, key in ipairs(text.sorted_keys(value)) do
+        local message
+        if type(key) ~= "string" then
+            message = "unexpected value at position " .. text.describe(key)
+        elseif not limit_checks[key] then
+            message = ("unknown limit %s%s"):format(text.name(key),
+                suggest.hint(key, text.sorted_keys(limit_checks)))
+        else
+            limits[key], message = limit_checks[key](value[key])
+            if message then message = key .. ": " .. message end
+        end
+        messages[#messages + 1] = message
+    end
+    if #messages > 0 then return nil, messages end
+    if next(limits) == nil then return nil, "is empty" end
+    return limits
+end
+
 function check.label(value)
     if type(value) ~= "string" then return must_be("a string", value) end
     if #value <= 64 and value:find("^[%w_][%w_.-]*$") then return value end
@@ -65,7 +153,7 @@ function check.label(value)
 end
 
 --- A path as it will be used: below `dir` unless it is absolute.
-local function resolve(path, dir)
+function check.resolve(path, dir)
     if path:sub(1, 1) == "/" or not dir then return path end
     local rest = path:gsub("^%./+", "")
     if rest == "." or rest == "" then return dir end
@@ -76,7 +164,7 @@ function check.path(value, _, context)
     if type(value) ~= "string" then return must_be("a path", value) end
     if value == "" then return nil, "is empty" end
     if value:find("%z") then return nil, "contains a NUL byte" end
-    local path = resolve(value, context.dir)
+    local path = check.resolve(value, context.dir)
     if #path > MAX_PATH then
         return nil, ("a path of %d bytes; the limit is %d"):format(#path, MAX_PATH)
     end
@@ -89,6 +177,9 @@ function check.stdin(value, row, context)
         if #value <= row.max_bytes then return { text = value } end
         return nil, ('%d bytes; the limit is %d: use { file = "path" }'):format(
             #value, row.max_bytes)
+    end
+    if secret.source(value) then
+        return nil, "cannot be a secret: it would be stored with the job; pass it through env"
     end
     if type(value) ~= "table" or getmetatable(value) then
         return must_be("a string or { file = \"path\" }", value)
@@ -136,6 +227,18 @@ function check.tags(value, row)
         local ok, message = text.check_printable(tag, 1, row.max_bytes)
         if not ok then return nil, message end
         return tag
+    end)
+end
+
+function check.artifacts(value, row)
+    return read_set(value, row.max_entries, function(pattern)
+        if type(pattern) ~= "string" then return must_be("a path or a pattern", pattern) end
+        if pattern:sub(1, 1) == "/" then
+            return nil, ("is %s: it must be relative to cwd"):format(text.quote(pattern))
+        end
+        local ok, message = text.check_printable(pattern, 1, MAX_PATH)
+        if not ok then return nil, message end
+        return pattern
     end)
 end
 

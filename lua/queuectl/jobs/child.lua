@@ -1,84 +1,153 @@
--- Evaluates the stored text of a jobs file again, in the process of one Lua job, and keeps that
--- job alone. Nothing is checked: the text was planned before.
+-- Evaluates the program document of a run again, in the process of Lua jobs, and keeps the
+-- functions of the jobs by their names. Nothing is checked: the texts were planned before.
 
 local chunk = require "queuectl.jobs.chunk"
 local globals = require "queuectl.jobs.globals"
 local matrix = require "queuectl.jobs.matrix"
+local modules = require "queuectl.jobs.modules"
+local program_text = require "queuectl.jobs.program"
 local ref = require "queuectl.jobs.ref"
+local secret = require "queuectl.jobs.secret"
+local shell_text = require "queuectl.jobs.shell_text"
 
 local child = {}
 
--- The values of the instance `label` ("[db=pg]"), or nil if the matrix has none of that name.
-local function matrix_values(given, label)
-    for _, combo in ipairs(matrix.expand(given) or {}) do
-        if combo.label == label then return combo.values end
-    end
+local program = {}
+program.__index = program
+
+local NONE = {}
+
+-- What a key of a job is: its own, else the default of its module, else that of the file.
+local function value_of(key, given, own, of_file)
+    local value = given[key]
+    if value == nil then value = own[key] end
+    if value == nil then value = of_file[key] end
+    return value
 end
 
--- What a job's table says about the wanted name, or nil when it is another job's.
-local function pick(wanted, name, given, defaults)
-    local axes = given.matrix
-    if axes == nil then axes = defaults.matrix end
-    local values
-    if axes ~= nil then
-        values = wanted:sub(1, #name) == name and matrix_values(axes, wanted:sub(#name + 1))
-        if not values then return nil end
-    elseif name ~= wanted then
-        return nil
-    end
-    return {
-        fn = given.run or defaults.run, name = wanted, matrix = values,
-        outputs = given.outputs or defaults.outputs or {},
+local function keep(self, unit, name, given)
+    local own, of_file = self.defaults[unit] or NONE, self.defaults[self.home] or NONE
+    local fn = value_of("run", given, own, of_file)
+    local entry = {
+        fn = type(fn) == "function" and fn or nil, when = value_of("when", given, own, of_file),
+        outputs = value_of("outputs", given, own, of_file) or {},
+        axes = value_of("matrix", given, own, of_file),
     }
+    if entry.axes == nil then
+        self.jobs[name] = self.jobs[name] or entry
+    else
+        self.matrices[#self.matrices + 1] = { name = name, entry = entry }
+    end
 end
 
--- `job` and `defaults` for the child. What was found is in the table returned second.
-local function functions_for(wanted, owner)
-    local found, defaults = {}, {}
+-- `job`, `defaults`, `param` … as the text `unit` sees them.
+local function functions_for(self, unit)
     local function job(name)
         return function(given)
-            if not found.job then found.job = pick(wanted, name, given, defaults) end
-            return ref.new({ name = name, owner = owner })
+            keep(self, unit, name, given)
+            return ref.new({ name = name, owner = self.owner })
         end
     end
     local function set_defaults(given)
-        for key, value in pairs(given) do defaults[key] = value end
+        local values = self.defaults[unit] or {}
+        for key, value in pairs(given) do values[key] = value end
+        self.defaults[unit] = values
     end
-    return { job = job, defaults = set_defaults }, found
+    local function param(name)
+        return function()
+            local value = self.params[name]
+            return type(value) == "table" and { unpack(value) } or value
+        end
+    end
+    return {
+        job = job, defaults = set_defaults, param = param, sh = shell_text.new(self.owner.raise),
+        secret = function(source) return secret.new(source, self.owner.raise) end,
+        require = function(name) return self.modules:require(unit, name) end,
+    }
 end
 
-local function new_environment(label, functions)
-    return globals.new(functions, {
+local function new_environment(self, unit)
+    local raise = self.owner.raise
+    return globals.new(functions_for(self, unit), {
+        lenient = unit.installed,
         undefined = function(name, hint)
-            chunk.raise(label, ("undefined variable '%s'%s"):format(name, hint))
+            raise(("undefined variable '%s'%s"):format(name, hint))
         end,
         assigned = function(name)
-            chunk.raise(label, ("assignment to global '%s': add 'local'"):format(name))
+            raise(("assignment to global '%s': add 'local'"):format(name))
         end,
     })
 end
 
---- The job `wanted` of the text: { fn =, name =, matrix = values or nil, outputs = names }, or
--- nil and a message. `call(fn)` runs a function protected: true, or nil and a message.
-function child.find(source, label, wanted, call)
-    local owner = {
-        raise = function(message) chunk.raise(label, message) end,
+local function evaluate(self, file, call)
+    local unit = self.code:add(file.display, file.path, file.text)
+    self.home = unit
+    local fn, message, line = chunk.load(file.text, unit.label, new_environment(self, unit))
+    if not fn then
+        return nil, unit.label .. (line and ":" .. line or "") .. ": " .. message
+    end
+    return call(fn)
+end
+
+-- Once, before processes are forked that each look for one job.
+local function expand_matrices(self)
+    for _, one in ipairs(self.matrices) do
+        local entry = one.entry
+        for _, combo in ipairs(matrix.expand(entry.axes) or {}) do
+            local name = one.name .. combo.label
+            self.jobs[name] = self.jobs[name] or { fn = entry.fn, when = entry.when,
+                outputs = entry.outputs, matrix = combo.values }
+        end
+    end
+end
+
+--- Evaluates all texts of the document once. `path` is the jobs file's, for a text that is no
+-- document. `call(fn)` runs a function protected: true, or nil and a message. `code` (optional,
+-- see jobs/chunk.lua) takes the texts, so that the caller's own messages know their places.
+-- Returns a program: `params` values by name, `code`, find(name), or nil and a message.
+function child.load(document, path, call, code)
+    local texts, message = program_text.read(document, path)
+    if not texts then return nil, message end
+    local self = setmetatable({ params = texts.params, code = code or chunk.code(), jobs = {},
+        matrices = {}, defaults = {}, display = texts.files[1].display }, program)
+    self.owner = {
+        raise = function(reason) chunk.raise(self.code, reason) end,
         check_output = function() end,
     }
-    local functions, found = functions_for(wanted, owner)
-    local fn, message, line = chunk.load(source, label, new_environment(label, functions))
-    if not fn then return nil, label .. (line and ":" .. line or "") .. ": " .. message end
-    local ok
-    ok, message = call(fn)
-    if not ok then return nil, message end
-    if not found.job then
+    local text_of = {}
+    for _, module in ipairs(texts.modules) do text_of[module.path] = module.text end
+    self.modules = modules.new(self.code, function(wanted) return text_of[wanted] end,
+        function(unit) return new_environment(self, unit) end, self.owner.raise)
+    for _, file in ipairs(texts.files) do
+        local ok
+        ok, message = evaluate(self, file, call)
+        if not ok then return nil, message end
+    end
+    expand_matrices(self)
+    return self
+end
+
+--- The job of that name, instances of a matrix included: { name =, fn =, when =, matrix = values
+-- or nil, outputs = names }, or nil and a message. `fn` and `when` are functions; one of them may
+-- be nil.
+function program:find(name)
+    local entry = self.jobs[name]
+    if not entry then
         return nil, ("%s: job '%s' was not defined this time; a file must define the same jobs "
-            .. "whenever it is read"):format(label, wanted)
+            .. "whenever it is read"):format(self.display, name)
     end
-    if type(found.job.fn) ~= "function" then
-        return nil, ("%s: job '%s' has no Lua function this time"):format(label, wanted)
+    if not entry.fn and not entry.when then
+        return nil, ("%s: job '%s' has no Lua function this time"):format(self.display, name)
     end
-    return found.job
+    return { name = name, fn = entry.fn, when = entry.when, matrix = entry.matrix,
+        outputs = entry.outputs }
+end
+
+--- The job `wanted` of the text of one jobs file.
+function child.find(source, label, wanted, call)
+    local loaded, message = child.load(source, label, call)
+    if not loaded then return nil, message end
+    return loaded:find(wanted)
 end
 
 return child

@@ -1,6 +1,8 @@
--- The text of a jobs file as a Lua chunk, and where in it an error happened.
--- Everything that loads the text goes through here, so that the process that plans and the one
--- that later runs a Lua job read the very same program.
+-- The texts of a program (jobs files and their modules) as Lua chunks, and where in them an error
+-- happened. Everything that loads a text goes through here, so that the process that plans and the
+-- one that later runs a Lua job read the very same program.
+--
+-- Positions are asked for by `code`: what chunk.code() made of several texts, or the label of one.
 
 local text = require "queuectl.jobs.text"
 
@@ -19,6 +21,47 @@ local MAX_LABEL = 56
 function chunk.label(display)
     if #display <= MAX_LABEL then return display end
     return "..." .. display:sub(-MAX_LABEL + 3):gsub("^[\128-\191]+", "")
+end
+
+local code_meta = {}
+code_meta.__index = code_meta
+
+--- The texts of one program: `units` in the order they were added.
+function chunk.code()
+    return setmetatable({ units = {}, by_source = {} }, code_meta)
+end
+
+-- The label of a text, unlike all others. A display that two texts share gives way to the path.
+local function new_label(self, display, path)
+    local label, number = chunk.label(display), 1
+    if self.by_source["=" .. label] then
+        display, label = path, chunk.label(path)
+    end
+    while self.by_source["=" .. label] do
+        number = number + 1
+        label = ("%d%s"):format(number, chunk.label(path):sub(-MAX_LABEL + 5))
+    end
+    return label, display
+end
+
+--- Enters a text and returns its unit: { display =, path =, text =, label =, order = }. The same
+-- text again has the same unit.
+function code_meta:add(display, path, source)
+    for _, unit in ipairs(self.units) do
+        if unit.path == path and unit.text == source then return unit end
+    end
+    local label
+    label, display = new_label(self, display, path)
+    local unit = { display = display, path = path, text = source, label = label,
+        order = #self.units + 1 }
+    self.units[unit.order], self.by_source["=" .. label] = unit, unit
+    return unit
+end
+
+-- Chunk name -> unit. A label alone stands for a program of one text.
+local function sources_of(code)
+    if type(code) == "table" then return code.by_source end
+    return { ["=" .. code] = { label = code } }
 end
 
 local function line_at(source, position)
@@ -54,13 +97,20 @@ local function check_code(code)
     return true
 end
 
---- Splits "LABEL:LINE: message" into the line and the message; nil, message without a position.
-function chunk.split(label, message)
+local function split_label(label, message)
     local prefix = label .. ":"
-    if message:sub(1, #prefix) ~= prefix then return nil, message end
+    if message:sub(1, #prefix) ~= prefix then return nil end
     local line, rest = message:match("^(%d+): (.*)$", #prefix + 1)
-    if not line then return nil, message end
     return tonumber(line), rest
+end
+
+--- Splits "LABEL:LINE: message" into line, message and unit; nil, message without a position.
+function chunk.split(code, message)
+    for _, unit in next, sources_of(code) do
+        local line, rest = split_label(unit.label, message)
+        if line then return line, rest, unit end
+    end
+    return nil, message
 end
 
 --- A function ready to be called, or nil, a message and the line (nil where there is none).
@@ -78,48 +128,50 @@ function chunk.load(source, label, env)
     return nil, message, line
 end
 
---- The line of the innermost running function that stands in the file, or nil.
-function chunk.line(label)
-    local source, level = "=" .. label, 2
+--- The line of the innermost running function that stands in the program's texts, and its unit;
+-- or nil.
+function chunk.line(code)
+    local sources, level = sources_of(code), 2
     while true do
         local info = getinfo(level, "Sl")
         if not info then return nil end
-        if info.source == source and info.currentline > 0 then return info.currentline end
+        local unit = sources[info.source]
+        if unit and info.currentline > 0 then return info.currentline, unit end
         level = level + 1
     end
 end
 
---- Raises `message` at the file's current line, however deep inside our own functions we are.
-function chunk.raise(label, message)
-    local line = chunk.line(label)
-    error(line and ("%s:%d: %s"):format(label, line, message) or message, 0)
+--- Raises `message` at the program's current line, however deep inside our own functions we are.
+function chunk.raise(code, message)
+    local line, unit = chunk.line(code)
+    error(line and ("%s:%d: %s"):format(unit.label, line, message) or message, 0)
 end
 
--- The level to begin a traceback at: the file's own line if it was chunk.raise that raised. Seen
--- from the message handler that calls chunk.traceback.
-local function first_level(label)
-    local source, level, raised_here = "=" .. label, 4, false
+-- The level to begin a traceback at: the program's own line if it was chunk.raise that raised.
+-- Seen from the message handler that calls chunk.traceback.
+local function first_level(code)
+    local sources, level, raised_here = sources_of(code), 4, false
     while true do
         local info = getinfo(level, "fS")
         if not info then return 4 end
         if info.func == chunk.raise then raised_here = true end
-        if info.source == source then return raised_here and level or 4 end
+        if sources[info.source] then return raised_here and level or 4 end
         level = level + 1
     end
 end
 
 --- For a message handler: the message with the calls that led to it, as far down as the xpcall.
-function chunk.traceback(label, message)
+function chunk.traceback(code, message)
     -- One less: first_level counts itself.
-    local traceback = traceback_of(message, first_level(label) - 1)
+    local traceback = traceback_of(message, first_level(code) - 1)
     local from = traceback:find("\n%s*%[C%]: in function 'xpcall'")
     return from and traceback:sub(1, from - 1) or traceback
 end
 
 -- "module 'x' not found:" is followed by twenty lines of places.
 local function one_line(message)
-    local missing = message:match("module '.-' not found:")
-    if missing then return missing:sub(1, -2) end
+    local missing = message:match("(module '.-' not found):\n")
+    if missing then return missing end
     return (message:gsub("%s*\n%s*", " "))
 end
 
@@ -149,12 +201,13 @@ function chunk.error_text(value)
     return "an error was raised with " .. text.describe(value)
 end
 
---- For a message handler: the line (or nil) and the message of a raised value.
-function chunk.explain(label, value)
+--- For a message handler: the line (or nil), the message and the unit of a raised value.
+function chunk.explain(code, value)
     local message = chunk.error_text(value)
-    local line, rest = chunk.split(label, message)
+    local line, rest, unit = chunk.split(code, message)
     if not rest:find("%S") then rest = "an error was raised without a message" end
-    return line or chunk.line(label), one_line(rest)
+    if not line then line, unit = chunk.line(code) end
+    return line, one_line(rest), unit
 end
 
 return chunk

@@ -1,19 +1,28 @@
--- `job` and `defaults` as a jobs file calls them: each call is checked at once and becomes a
--- definition. What concerns several jobs (needs, names in a matrix) is left to jobs/build.lua.
+-- `job`, `defaults`, `param` and `secret` as a jobs file calls them: each call is checked at once
+-- and becomes a definition. What concerns several jobs (needs, names in a matrix) is left to
+-- jobs/build.lua.
 --
--- A definition: { name =, line =, kind =, values = { key = normalised value, … }, owner = see
--- jobs/ref.lua, broken = true if something in it is wrong, nameless = true if its name is }.
+-- A definition: { name =, line =, unit = (see jobs/chunk.lua), home = the jobs file's unit, kind =,
+-- values = { key = normalised value, … }, owner = see jobs/ref.lua, broken = true if something in
+-- it is wrong, nameless = true if its name is }.
+--
+-- The defaults of a jobs file hold for its jobs, also for those a module makes while the file is
+-- read; the defaults of a module come on top, for the jobs that module makes.
 
 local check = require "queuectl.jobs.check"
 local chunk = require "queuectl.jobs.chunk"
 local env = require "queuectl.jobs.env"
 local ref = require "queuectl.jobs.ref"
+local run = require "queuectl.jobs.run"
 local schema = require "queuectl.schema"
+local secret = require "queuectl.jobs.secret"
 local suggest = require "queuectl.suggest"
 local text = require "queuectl.jobs.text"
 
 local define = {}
 define.__index = define
+
+local NONE = {}
 
 local function by_rank(a, b)
     if a.rank ~= b.rank then return a.rank < b.rank end
@@ -53,11 +62,23 @@ local function read_values(given, context, faults)
     return values
 end
 
-function define:report(line, subject, faults)
+function define:report(at, subject, faults)
     table.sort(faults, by_rank)
     for _, fault in ipairs(faults) do
-        self.problems:add(line, ("%s: %s"):format(subject, fault.message))
+        self.problems:add(at, ("%s: %s"):format(subject, fault.message))
     end
+end
+
+-- The place in the program that is being read now.
+function define:here()
+    local line, unit = chunk.line(self.code)
+    return { line = line, unit = unit }
+end
+
+--- "line 3" for a place in the text that `from` stands in, else "other.lua:3".
+function define.place_text(at, from)
+    if at.unit == from.unit then return "line " .. (at.line or "?") end
+    return ("%s:%s"):format(at.unit and at.unit.display or "?", at.line or "?")
 end
 
 local function job_subject(name)
@@ -97,38 +118,57 @@ local function check_variables(values, faults)
     if not ok then add_fault(faults, "env", message) end
 end
 
-function define:finish_job(def, given)
+-- A shell is only for text; one of the defaults does not matter to other jobs.
+local function check_shell(given, values, faults)
+    if not values.run then return end
+    if values.run.kind ~= "shell" then
+        if given.shell ~= nil then
+            add_fault(faults, "shell", "is only for run as text")
+        end
+        return
+    end
+    local size = run.argv_size(values.shell) + #values.run.command + 1
+    if size > run.MAX_ARGV then
+        add_fault(faults, "run", ("%d bytes with its shell; the limit is %d"):format(
+            size, run.MAX_ARGV))
+    end
+end
+
+function define:finish_job(def, unit, given)
     local faults = {}
     local values = read_values(given, self.context, faults)
     local run_is_wrong = values.run == nil and (given.run ~= nil or given[1] ~= nil)
-    with_defaults(self.default_values, values)
+    with_defaults(self:defaults_for(unit), values)
     if not values.run and not run_is_wrong then add_fault(faults, nil, "run is missing") end
     if values.env or values.matrix then check_variables(values, faults) end
+    if values.shell then check_shell(given, values, faults) end
     def.values, def.kind = values, values.run and values.run.kind
     def.broken = def.broken or #faults > 0
-    self:report(def.line, job_subject(def.name), faults)
+    if #faults > 0 then self:report(def, job_subject(def.name), faults) end
     self.defs[#self.defs + 1] = def
 end
 
-local function wrong_table(given)
+local function wrong_table(given, example)
     if given == nil then return "was never given its table" end
-    return ("needs a table such as { run = \"...\" }, not %s"):format(text.describe(given))
+    return ("needs a table such as %s, not %s"):format(example, text.describe(given))
 end
 
 -- A job called as a function with what should be its table.
-function define:complete(def, given)
+function define:complete(def, unit, given)
     if def.values or def.given then
-        self.problems:add(chunk.line(self.label), ("%s is already defined at line %s"):format(
-            job_subject(def.name), def.line or "?"))
+        local at = self:here()
+        self.problems:add(at, ("%s is already defined at %s"):format(job_subject(def.name),
+            define.place_text(def, at)))
         return ref.new(def)
     end
     def.given = true
     if type(given) ~= "table" or getmetatable(given) then
         def.broken, def.values = true, {}
-        self.problems:add(def.line, job_subject(def.name) .. " " .. wrong_table(given))
+        self.problems:add(def, ("%s %s"):format(job_subject(def.name),
+            wrong_table(given, '{ run = "..." }')))
         self.defs[#self.defs + 1] = def
     else
-        self:finish_job(def, given)
+        self:finish_job(def, unit, given)
     end
     return ref.new(def)
 end
@@ -139,51 +179,113 @@ function define:enter(def, name)
     if not ok then
         def.name = type(name) == "string" and name or "?"
         def.broken, def.nameless = true, true
-        self.problems:add(def.line, message)
+        self.problems:add(def, message)
         return
     end
     local earlier = self.by_name[name]
     if earlier then
         def.broken, def.nameless = true, true
-        self.problems:add(def.line, ("%s is already defined at line %s"):format(
-            job_subject(name), earlier.line or "?"))
+        self.problems:add(def, ("%s is already defined at %s"):format(
+            job_subject(name), define.place_text(earlier, def)))
         return
     end
     self.by_name[name] = def
 end
 
-function define:start_job(name, ...)
-    local def = { name = name, line = chunk.line(self.label), owner = self.owner }
+function define:start_job(unit, name, ...)
+    local line, where = chunk.line(self.code)
+    local def = { name = name, line = line, unit = where, home = self.home, owner = self.owner }
     self:enter(def, name)
     if select("#", ...) > 0 then
-        self.problems:add(def.line, ("%s: write job \"name\" { ... }, without a comma"):format(
+        self.problems:add(def, ("%s: write job \"name\" { ... }, without a comma"):format(
             job_subject(def.name)))
         def.given = true
         return ref.new(def)
     end
     self.started[#self.started + 1] = def
-    return function(given) return self:complete(def, given) end
+    return function(given) return self:complete(def, unit, given) end
 end
 
-function define:set_defaults(given)
-    local line = chunk.line(self.label)
+function define:set_defaults(unit, given)
+    local at = self:here()
     if type(given) ~= "table" or getmetatable(given) then
-        self.problems:add(line, "defaults needs a table such as { retries = 2 }, not "
+        self.problems:add(at, "defaults needs a table such as { retries = 2 }, not "
             .. text.describe(given))
         return
     end
     local faults = {}
     local values = read_values(given, self.context, faults)
-    self:report(line, "defaults", faults)
-    with_defaults(self.default_values, values)
-    self.default_values = values
+    self:report(at, "defaults", faults)
+    with_defaults(self.defaults_of[unit] or {}, values)
+    self.defaults_of[unit] = values
+    self.together = {}
 end
 
---- Once the file has been read: jobs whose name stands there without a table.
+-- What holds for a job that `unit` makes while the file self.home is read.
+function define:defaults_for(unit)
+    local of_file, own = self.defaults_of[self.home] or NONE, self.defaults_of[unit]
+    if unit == self.home or not own then return of_file end
+    if not self.together[unit] then
+        local values = {}
+        for key, value in pairs(own) do values[key] = value end
+        with_defaults(of_file, values)
+        self.together[unit] = values
+    end
+    return self.together[unit]
+end
+
+--- Begins with the text of the jobs file `unit`; relative paths are relative to `dir`.
+function define:begin(unit, dir)
+    self.home, self.context.dir, self.together = unit, dir, {}
+end
+
+-- ---- parameters and secrets ----
+
+local function param_subject(name)
+    return "parameter " .. text.name(name)
+end
+
+-- A parameter called as a function with what should be its table.
+function define:declare(started, given)
+    started.given = true
+    local subject = param_subject(started.name)
+    if type(given) ~= "table" or getmetatable(given) then
+        self.problems:add(started, ("%s %s"):format(subject,
+            wrong_table(given, '{ default = "..." }')))
+        return nil
+    end
+    return self.params:declare(started.name, given, started, self.context.dir, function(message)
+        self.problems:add(started, ("%s: %s"):format(subject, message))
+    end)
+end
+
+function define:start_param(name, ...)
+    local started = self:here()
+    local ok, message = self.params.check_name(name)
+    if not ok then chunk.raise(self.code, message) end
+    if select("#", ...) > 0 then
+        chunk.raise(self.code, ("%s: write param \"name\" { ... }, without a comma"):format(
+            param_subject(name)))
+    end
+    started.name, started.is_param = name, true
+    self.started[#self.started + 1] = started
+    return function(given) return self:declare(started, given) end
+end
+
+function define:new_secret(given)
+    local source, message = secret.read(given, function(path)
+        return check.resolve(path, self.context.dir)
+    end)
+    if not source then chunk.raise(self.code, "secret: " .. message) end
+    return secret.new(source, self.owner.raise)
+end
+
+--- Once the files have been read: jobs and parameters whose name stands there without a table.
 function define:check_started()
     for _, def in ipairs(self.started) do
         if not def.given then
-            self.problems:add(def.line, job_subject(def.name) .. " was never given its table")
+            local subject = def.is_param and param_subject(def.name) or job_subject(def.name)
+            self.problems:add(def, subject .. " was never given its table")
         end
     end
 end
@@ -226,28 +328,31 @@ function define:check_output(def, key)
     if def.broken or not def.values then return end
     local ok, message = check_output(def, key)
     if not ok then
-        self.problems:add(chunk.line(self.label), ("%s %s"):format(job_subject(def.name), message))
+        self.problems:add(self:here(), ("%s %s"):format(job_subject(def.name), message))
     end
 end
 
---- `label` is the chunk name of the file, `context` what the checks get.
-function define.new(label, problems, context)
+--- `code` has the texts of the program, `params` is of jobs/params.lua, `context` what the checks
+-- get. define:begin comes before each file.
+function define.new(code, problems, params, context)
     local self = setmetatable({
-        label = label, problems = problems, context = context,
-        defs = {}, started = {}, by_name = {}, default_values = {},
+        code = code, problems = problems, params = params, context = context,
+        defs = {}, started = {}, by_name = {}, defaults_of = {}, together = {},
     }, define)
     self.owner = {
-        raise = function(message) chunk.raise(label, message) end,
+        raise = function(message) chunk.raise(code, message) end,
         check_output = function(def, key) self:check_output(def, key) end,
     }
     return self
 end
 
---- The functions the file sees.
-function define:functions()
+--- The functions the text `unit` sees.
+function define:functions(unit)
     return {
-        job = function(...) return self:start_job(...) end,
-        defaults = function(...) self:set_defaults(...) end,
+        job = function(...) return self:start_job(unit, ...) end,
+        defaults = function(...) self:set_defaults(unit, ...) end,
+        param = function(...) return self:start_param(...) end,
+        secret = function(...) return self:new_secret(...) end,
     }
 end
 

@@ -2,6 +2,7 @@
 
 local ref = require "queuectl.jobs.ref"
 local run = require "queuectl.jobs.run"
+local secret = require "queuectl.jobs.secret"
 local text = require "queuectl.jobs.text"
 
 local env = {}
@@ -17,18 +18,21 @@ local function check_name(name)
     return true
 end
 
--- { value = } or { unset = true } or { token = }
+-- { value = } or { unset = true } or { token = } or { secret = }
 local function read_value(value)
     if value == false then return { unset = true } end
     if value == true then return nil, 'is true; write "1" or "true" (false removes a variable)' end
     local token = ref.token(value)
     if token then return { token = token } end
+    local source = secret.source(value)
+    if source then return { secret = source } end
     local str, message = run.value_text(value)
     if not str then return nil, message end
     return { value = str }
 end
 
---- A map from names to { value = }, { unset = true } or { token = }; or nil and the messages.
+--- A map from names to { value = }, { unset = true }, { token = } or { secret = }; or nil and the
+-- messages.
 function env.read(given)
     if type(given) ~= "table" or getmetatable(given) then
         return nil, { "must be a table of NAME = value, not " .. text.describe(given) }
@@ -59,7 +63,8 @@ local function entry_size(name, value)
     return #name + 2 + #value
 end
 
---- Bytes the variables take, as the kernel counts them; tokens count with their names only.
+--- Bytes the variables take, as the kernel counts them; what is known only later
+-- counts with its name.
 function env.size(variables)
     local size = 0
     for name, entry in pairs(variables or {}) do

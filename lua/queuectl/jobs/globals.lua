@@ -1,4 +1,5 @@
--- The global variables a jobs file sees: Lua's own, `job` and `defaults`, and nothing else.
+-- The global variables a jobs file sees: Lua's own, `job`, `defaults` and what belongs to them, and
+-- nothing else.
 -- Reading an unknown name and assigning to any global are errors of the file.
 
 local suggest = require "queuectl.suggest"
@@ -20,16 +21,18 @@ local LIBRARIES = {
 
 --- An environment with Lua's globals and those of `extra`. `on.undefined(name, hint)` is called
 -- for a name nobody knows and must raise; `on.assigned(name)` for an assignment to a global,
--- which takes effect if it returns.
+-- which takes effect if it returns. Installed modules were written for Lua as it is: with
+-- `on.lenient` an unknown name is nil, and an assignment stays in the environment.
 function globals.new(extra, on)
     local known = {}
     for _, name in ipairs(NAMES) do known[name] = _G[name] end
     for name, value in pairs(extra) do known[name] = value end
     local function undefined(_, name)
+        if on.lenient then return nil end
         on.undefined(tostring(name), suggest.hint(tostring(name), text.sorted_keys(known)))
     end
     local function assign(env, name, value)
-        on.assigned(tostring(name))
+        if not on.lenient then on.assigned(tostring(name)) end
         rawset(env, name, value)
     end
     -- The environment itself stays empty, so that assigning to `job` or `print` is seen too.

@@ -30,17 +30,20 @@ local function refuse_index(token, key)
         .. "the job has run"):format(text.name(tostring(key))))
 end
 
-local function set_up_token(meta)
+--- Makes values of the metatable `meta` refuse whatever needs their text: `refuse(a, b)`, called
+-- with the operands, raises.
+function ref.refuse_use(meta, name, refuse)
     local events = {
         "concat", "tostring", "len", "unm", "add", "sub", "mul", "div", "mod", "pow", "lt", "le",
-        "call",
+        "call", "index", "newindex",
     }
-    for _, event in ipairs(events) do meta["__" .. event] = refuse_splice end
-    meta.__index, meta.__newindex = refuse_index, refuse_index
-    meta.__name = "a job output"
+    for _, event in ipairs(events) do meta["__" .. event] = refuse end
+    meta.__name = name
 end
 
-set_up_token(getmetatable(token_proxy))
+ref.refuse_use(getmetatable(token_proxy), "a job output", refuse_splice)
+getmetatable(token_proxy).__index = refuse_index
+getmetatable(token_proxy).__newindex = refuse_index
 
 local function new_token(def, key)
     local token = newproxy(token_proxy)

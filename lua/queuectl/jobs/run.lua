@@ -2,6 +2,7 @@
 
 local list = require "queuectl.jobs.list"
 local ref = require "queuectl.jobs.ref"
+local secret = require "queuectl.jobs.secret"
 local text = require "queuectl.jobs.text"
 
 local run = {}
@@ -36,6 +37,7 @@ end
 local function read_argument(value)
     local token = ref.token(value)
     if token then return token end
+    if secret.source(value) then return nil, "is a secret: " .. secret.VISIBLE end
     local str, message = run.value_text(value)
     if not str then return nil, message end
     if #str > run.MAX_STRING then
@@ -44,7 +46,8 @@ local function read_argument(value)
     return str
 end
 
-local function argv_size(argv)
+--- Bytes of the arguments known now, as the kernel counts them.
+function run.argv_size(argv)
     local size = 0
     for _, entry in ipairs(argv) do
         if type(entry) == "string" then size = size + #entry + 1 end
@@ -58,7 +61,7 @@ function run.read_argv(value)
     if not argv then return nil, message end
     if #argv == 0 then return nil, "the list is empty" end
     if argv[1] == "" then return nil, "the program's name is empty" end
-    local size = argv_size(argv)
+    local size = run.argv_size(argv)
     if size > run.MAX_ARGV then
         return nil, ("%d bytes of arguments; the limit is %d"):format(size, run.MAX_ARGV)
     end
@@ -70,6 +73,7 @@ function run.read(value)
     if type(value) == "function" then return { kind = "lua" } end
     if type(value) == "string" then return read_shell(value) end
     if ref.token(value) then return nil, ref.SPLICE end
+    if secret.source(value) then return nil, "cannot be a secret: " .. secret.VISIBLE end
     if type(value) ~= "table" or getmetatable(value) then
         return nil, "must be shell text, a list or a function, not " .. text.describe(value)
     end

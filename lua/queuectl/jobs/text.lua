@@ -39,6 +39,20 @@ function text.is_utf8(str)
     return true
 end
 
+--- The same text with U+FFFD for each byte that is not UTF-8.
+function text.repair(str)
+    local parts, from, at = {}, 1, str:find("[\128-\255]")
+    while at do
+        local length = sequence_length(str, at)
+        if not length then
+            parts[#parts + 1] = str:sub(from, at - 1) .. "\239\191\189"
+            from = at + 1
+        end
+        at = str:find("[\128-\255]", at + (length or 1))
+    end
+    return table.concat(parts) .. str:sub(from)
+end
+
 --- Control characters (and bytes that are not UTF-8) made visible.
 function text.escape(str)
     str = str:gsub("[%z\1-\31\127]", escape_byte):gsub("\194[\128-\159]", escape_pair)

@@ -1,5 +1,7 @@
 -- A planned jobs file as a table, in the order in which the jobs can start.
 
+local critical = require "queuectl.critical"
+local estimate = require "queuectl.view.estimate"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
 local text = require "queuectl.view.text"
@@ -39,34 +41,13 @@ local function command(plan, job)
     return one_line(job.command or shown_argv(job.argv, plan))
 end
 
---- How many jobs must have ended before each: the earliest step at which it can start.
-function plan_view.steps(jobs)
-    local steps, waits, children, ready = {}, {}, {}, {}
-    for i, job in ipairs(jobs) do
-        waits[i] = #(job.needs or {})
-        if waits[i] == 0 then
-            ready[#ready + 1] = i
-            steps[i] = 1
-        end
-        for _, need in ipairs(job.needs or {}) do
-            children[need.job] = children[need.job] or {}
-            table.insert(children[need.job], i)
-        end
-    end
-    local at = 1
-    while ready[at] do
-        local i = ready[at]
-        for _, child in ipairs(children[i] or {}) do
-            steps[child] = math.max(steps[child] or 1, steps[i] + 1)
-            waits[child] = waits[child] - 1
-            if waits[child] == 0 then ready[#ready + 1] = child end
-        end
-        at = at + 1
-    end
-    return steps, ready
+local function path_json(plan, found)
+    local names = {}
+    for n, i in ipairs(found.path) do names[n] = plan.jobs[i].name end
+    return json.object { { "seconds", found.length }, { "jobs", json.list(names) } }
 end
 
-local function as_json(ctx, plan, steps, order)
+local function as_json(ctx, plan, steps, order, found)
     local list = {}
     for n, i in ipairs(order) do
         local job, needs = plan.jobs[i], {}
@@ -74,24 +55,42 @@ local function as_json(ctx, plan, steps, order)
             needs[k] = json.object { { "job", plan.jobs[need.job].name }, { "on", need.on } }
         end
         list[n] = json.object { { "name", job.name }, { "step", steps[i] }, { "kind", job.kind },
-            { "command", command(plan, job) }, { "needs", json.list(needs) }, { "line", job.line } }
+            { "command", command(plan, job) }, { "needs", json.list(needs) }, { "line", job.line },
+            { "file", job.file }, { "expected_seconds", found and found.seconds[i] } }
     end
-    local result = json.object { { "file", plan.path }, { "jobs", json.list(list) } }
+    local result = json.object { { "file", plan.path }, { "jobs", json.list(list) },
+        { "critical_path", found and path_json(plan, found) }, { "slots", found and found.slots },
+        { "expected_seconds", found and found.wall } }
     ctx:print(json.encode(result) .. "\n")
 end
 
-function plan_view.print(ctx, plan)
-    local steps, order = plan_view.steps(plan.jobs)
-    if ctx.json then return as_json(ctx, plan, steps, order) end
-    local rows = {}
-    for n, i in ipairs(order) do
-        local job = plan.jobs[i]
-        rows[n] = { tostring(steps[i]), text.cut(text.line(job.name), 40),
-            text.cut(needs_text(plan, job), 40), command(plan, job) }
+local function row(plan, i, steps, found)
+    local job = plan.jobs[i]
+    local cells = { tostring(steps[i]), text.cut(text.line(job.name), 40),
+        text.cut(needs_text(plan, job), 40), command(plan, job) }
+    if found then
+        local time = format.duration(found.seconds[i]) .. (found.on_path[i] and " *" or "")
+        table.insert(cells, 3, time)
     end
-    ctx:print(text.table({ "STEP", "JOB", "NEEDS", "RUNS" }, rows,
-        ctx.tty and ctx.columns or math.huge))
+    return cells
+end
+
+--- The table of `run -n`. opts, all of it optional: `times` seconds of the jobs in an earlier run
+-- by name, `slots` to say how long it may take.
+function plan_view.print(ctx, plan, opts)
+    opts = opts or {}
+    local steps, order = critical.steps(plan.jobs)
+    local found = estimate.of(plan.jobs, opts.times, opts.slots)
+    if ctx.json then return as_json(ctx, plan, steps, order, found) end
+    local rows, headings = {}, { "STEP", "JOB", "NEEDS", "RUNS" }
+    if found then table.insert(headings, 3, "TOOK") end
+    for n, i in ipairs(order) do rows[n] = row(plan, i, steps, found) end
+    local width = ctx.tty and ctx.columns or math.huge
+    ctx:print(text.table(headings, rows, width))
     ctx:print(format.plural(#order, "job") .. "\n")
+    for _, line in ipairs(found and estimate.lines(plan.jobs, found) or {}) do
+        ctx:print(text.cut(line, width) .. "\n")
+    end
 end
 
 return plan_view

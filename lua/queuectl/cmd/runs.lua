@@ -1,0 +1,104 @@
+local core = require "queuectl.core"
+local context = require "queuectl.context"
+local format = require "queuectl.view.format"
+local json = require "queuectl.json"
+local program = require "queuectl.jobs.program"
+local run_facts = require "queuectl.view.run_facts"
+local view = require "queuectl.view.runs"
+
+-- The number of a run as typed, or nil, message, exit code.
+local function find(store, word)
+    local id = word == "last" and (store:runs { limit = 1 }[1] or {}).id or tonumber(word)
+    if word == "last" and not id then
+        return nil, "there are no runs yet; start one: queuectl run jobs.lua", context.NOT_FOUND
+    end
+    if not id or id % 1 ~= 0 or id < 1 then
+        return nil, ("run '%s': give its number, or 'last'; see: queuectl runs list"):format(word),
+            context.USAGE
+    end
+    local run, message, code = store:run(id)
+    if run then return run end
+    return nil, message or ("no run %d; see: queuectl runs list"):format(id),
+        code or context.NOT_FOUND
+end
+
+local function add_run(parser)
+    parser:argument("run", "its number, or last"):argname("RUN")
+end
+
+local list = {
+    summary = "runs of jobs files, the newest first",
+    setup = function(parser)
+        parser:option("--file", "of this jobs file alone"):argname("FILE")
+        parser:option("--limit", "at most so many (default 50)"):argname("N"):convert(tonumber)
+            :default("50")
+    end,
+    examples = { { "queuectl runs list", "what was run, and how it ended" } },
+    run = function(ctx, args)
+        local path, message, code
+        if args.file then
+            path, message, code = core.realpath(args.file)
+            if not path then return nil, message, code end
+        end
+        if args.limit < 1 or args.limit % 1 ~= 0 then
+            return nil, "--limit: give a whole number from 1", context.USAGE
+        end
+        local store
+        store, message, code = ctx:store()
+        if not store then return nil, message, code end
+        local runs
+        runs, message, code = store:runs { path = path, limit = args.limit }
+        if not runs then return nil, message, code end
+        view.table(ctx, runs)
+        return true
+    end,
+}
+
+local show = {
+    summary = "one run: its jobs by state, times, failures",
+    setup = add_run,
+    examples = { { "queuectl runs show last", "how the last run went" } },
+    run = function(ctx, args)
+        local store, message, code = ctx:store()
+        if not store then return nil, message, code end
+        local run
+        run, message, code = find(store, args.run)
+        if not run then return nil, message, code end
+        local facts
+        facts, message, code = run_facts.collect(store, run)
+        if not facts then return nil, message, code end
+        local read = program.read(run.text, run.path)
+        facts.params = read and read.params
+        view.show(ctx, run, facts)
+        return true
+    end,
+}
+
+local cancel = {
+    summary = "cancel all jobs of a run that are not finished",
+    setup = add_run,
+    examples = { { "queuectl runs cancel last", "stops what runs, starts nothing more" } },
+    run = function(ctx, args)
+        local store, message, code = ctx:store()
+        if not store then return nil, message, code end
+        local run
+        run, message, code = find(store, args.run)
+        if not run then return nil, message, code end
+        if run.left == 0 then
+            return nil, ("run %d is finished; there is nothing to cancel"):format(run.id),
+                context.STATE
+        end
+        local n
+        n, message, code = store:cancel_run(run.id)
+        if not n then return nil, message, code end
+        if ctx.json then
+            ctx:print(json.encode { run = run.id, cancelled = n } .. "\n")
+        else
+            ctx:print(("run %d: %s cancelled\n"):format(run.id, format.plural(n, "job")))
+        end
+        return true
+    end,
+}
+
+return { summary = "runs of jobs files: list, show, cancel", commands = {
+    list = list, show = show, cancel = cancel } }
