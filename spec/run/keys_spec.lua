@@ -1,5 +1,5 @@
--- Keys of a job whose meaning is the worker's: when, limits, secrets, artifacts, max_age, and what a
--- function may return or enqueue.
+-- Keys of a job that the worker gives their meaning: when, limits, secrets, artifacts, max_age; and
+-- what a function may return or enqueue.
 
 local project = require "run.project"
 
@@ -83,7 +83,8 @@ describe("a secret", function()
 
     it("of one function is not there in the next", function()
         local p = project.new [[
-            job "one" { env = { A = secret "file:key" }, run = function() print(#os.getenv "A") end }
+            job "one" { env = { A = secret "file:key" },
+                        run = function() print(#os.getenv "A") end }
             job "two" { needs = "one", run = function() print(os.getenv "A") end } ]]
         p:write("hunter2-hunter2\n", "key")
         p:run(0)
