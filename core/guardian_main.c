@@ -24,6 +24,7 @@
 #include "guardian_warm.h"
 #include "loop.h"
 #include "proc.h"
+#include "secret.h"
 #include "spawn.h"
 
 enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
@@ -227,7 +228,7 @@ static void close_fds(struct ward *w) {
 static void forget(struct ward *w) {
     loop_timer_stop(g.loop, &w->timer);
     free(w->mark);
-    buf_free(&w->packet);
+    secret_wipe(&w->packet);
     close_fds(w);
     *w = (struct ward){.timer = w->timer};
 }
@@ -360,7 +361,7 @@ static void begin(struct ward *w, pid_t leader) {
     w->kill_after_ms = r.kill_after_ms;
     if (r.timeout_ms > 0)
         loop_timer(g.loop, &w->timer, r.timeout_ms * 1000);
-    buf_free(&w->packet);
+    secret_wipe(&w->packet);
     close_fds(w);
     if (w->cancelled)
         term_tree(w);
@@ -444,13 +445,17 @@ static void start_next(void) {
     }
 }
 
-static void queue(struct ward *w, struct packet *p) {
+static void queue(struct ward *w, const struct guardian_request *r, struct packet *p) {
     w->state = WARD_QUEUED;
     w->turn = ++g.turns;
     buf_add(&w->packet, p->data, p->len);
     memcpy(w->fds, p->fds, sizeof(w->fds));
     w->n_fds = p->n_fds;
     p->n_fds = 0;
+    if (r->secrets) {
+        secret_guard_memory();
+        explicit_bzero(p->data, p->len);
+    }
 }
 
 static void unqueue(struct ward *w) {
@@ -477,7 +482,7 @@ static void on_order(struct ward *w, uint32_t type) {
 static void on_request(const struct guardian_request *r, struct packet *p) {
     struct ward *w = &g.wards[r->slot];
     if (r->type == GUARD_SPAWN && w->state == WARD_FREE)
-        queue(w, p);
+        queue(w, r, p);
     else if (w->state == WARD_QUEUED)
         unqueue(w);
     else if (w->state != WARD_FREE)

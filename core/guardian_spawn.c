@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "pack.h"
-#include "secret.h"
 
 extern char **environ;
 
@@ -106,8 +105,6 @@ int guardian_spawn(const struct guardian_request *r, const char *packet,
                    const struct guardian_given *given, pid_t *pid, struct spawn_failure *why) {
     struct texts t = texts_of(r, packet);
     struct strings argv = {0}, env = {0};
-    if (r->secrets)
-        secret_guard_memory();
     char *shell[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)t.shell, NULL};
     unpack_argv(t.argv, r->argv_len, &argv);
     build_env(r, &t, &env);

@@ -138,6 +138,8 @@ static void on_request(lua_State *L, struct packet *p) {
     pid_t pid = spawn_sibling();
     if (pid == 0)
         become_job(L, p, &a);
+    if (r.secrets) /* of this job, and not of those that are forked after it */
+        explicit_bzero(p->data, p->len);
     if (pid < 0) {
         a.why = (struct spawn_failure){.stage = SPAWN_FORK, .error = errno};
         answer(WARM_SOCKET_FD, &a);

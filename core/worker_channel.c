@@ -3,7 +3,7 @@
  *   v KEY VALUE          an output
  *   p FRACTION TEXT      progress
  *   r KIND MS TEXT       the result: ok, fail, fatal (no retry), snooze (for MS), cancel; skip and
- * go are the answers of a `when` e FIELDS             a job to add, see worker_added.c */
+ * go are the answers of a `when` e FIELDS             a job to add, see job_fields.h */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

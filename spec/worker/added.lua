@@ -1,4 +1,4 @@
--- A job with any settings the store knows, in the packed form of worker_added.c: added to a run by
+-- A job with any settings the store knows, in the form of core/job_fields.h: added to a run by
 -- another job, and worked there.
 
 local Queue = require "worker.queue"

@@ -51,6 +51,21 @@ describe("limits of a job", function()
         assert.is_nil(job.signal)
     end)
 
+    it("that cannot be set keep a function from starting", function()
+        local q = Queue.new()
+        q:run(channel .. [[
+            job "adder" { run = function()
+                tell("e", field("kind", "lua") .. field("name", "it") .. field("retries", "0")
+                    .. field("id", "limited") .. field("limits", "0 0 2000000000 0"))
+            end }
+            job "it" { run = function() io.open("ran", "a"):write("x") end }]])
+        local job = q:job "limited"
+        assert.same({ "dead", "spawn" }, { job.state, job.cause })
+        assert.equal("could not start: limits: files 2000000000: Operation not permitted",
+                     job.last_error)
+        assert.equal("x", q:read("ran"))
+    end)
+
     it("hold for a program without a shell", function()
         local job, q = with_limits("0 0 77 5", "=sh\0=-c\0=ulimit -n; nice\0", { kind = "argv" })
         assert.equal("77\n5\n", q:logs(job.id), job.last_error)

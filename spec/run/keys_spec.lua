@@ -1,0 +1,133 @@
+-- Keys of a job that the worker gives their meaning: when, limits, secrets, artifacts, max_age; and
+-- what a function may return or enqueue.
+
+local project = require "run.project"
+
+local SECRET = { SPEC_SECRET = "hunter2-hunter2" }
+
+describe("when", function()
+    it("is asked before a command, which then ends as any other", function()
+        local p = project.new [[
+            job "yes" { run = "echo $0; exit 0", when = function() return true end }
+            job "code" { run = "echo last words >&2; exit 3", retries = 0,
+                         when = function() return true end }
+            job "argv" { run = { "sh", "-c", "kill -9 $$" }, retries = 0,
+                         when = function() return true end }
+            job "no" { run = "echo ran > ran", when = function() return false end }
+            job "bad" { run = "echo ran > ran", when = function() error "boom" end }
+            job "after" { run = "true", needs = { { "no", on = "done" } } } ]]
+        p:run(1)
+        assert.same({ yes = "completed", code = "dead", argv = "dead", no = "skipped",
+                      bad = "dead", after = "completed" }, p:states())
+        assert.equal("sh\n", p:logs "yes")
+        local code = p:show "code"
+        assert.same({ "exit", 3, "exit 3: last words" },
+                    { code.cause, code.exit_code, code.last_error })
+        assert.equal("killed by signal 9 (KILL)", p:show("argv").last_error)
+        assert.same({ "when", 0 }, { p:show("no").cause, p:show("no").attempts })
+        assert.match("^when: jobs.lua:%d+: boom", p:show("bad").last_error)
+        assert.is_false(pcall(p.read, p, "ran"))
+    end)
+end)
+
+describe("limits", function()
+    it("hold for commands, functions and what a when lets go on", function()
+        local p = project.new [[
+            local limits = { files = 100, cpu = "10m", nice = 3 }
+            local ASK = "ulimit -n; ulimit -t; nice"
+            job "shell" { run = ASK, limits = limits }
+            job "when" { run = ASK, limits = limits, when = function() return true end }
+            job "lua" { limits = limits, run = function()
+                local text = io.open("/proc/self/limits"):read("*a")
+                print(text:match("open files%s+(%d+)")) print(text:match("cpu time%s+(%d+)"))
+                print(io.open("/proc/self/stat"):read("*a"):match("%) %S" .. (" %S+"):rep(15)
+                    .. " (%S+)"))
+            end } ]]
+        p:run(0)
+        assert.equal("100\n600\n3\n", p:logs "shell")
+        assert.equal("100\n600\n3\n", p:logs "when")
+        assert.equal("100\n600\n3\n", p:logs "lua")
+    end)
+end)
+
+describe("a secret", function()
+    it("is there in commands and functions, and nowhere else", function()
+        local p = project.new [[
+            defaults { retries = 0 }
+            job "shell" { run = "echo $A", env = { A = secret "env:SPEC_SECRET" } }
+            job "when" { run = "echo $A", env = { A = secret "env:SPEC_SECRET" },
+                         when = function() print(os.getenv "A") return true end }
+            job "lua" { env = { A = secret "env:SPEC_SECRET" }, run = function(_, ctx)
+                ctx.progress(0.5, "with " .. os.getenv "A")
+                ctx.log("info", os.getenv "A")
+                return { key = os.getenv "A" }
+            end }
+            job "raise" { env = { A = secret "env:SPEC_SECRET" }, run = function()
+                error("not with " .. os.getenv "A") end }
+            job "adder" { env = { A = secret "env:SPEC_SECRET" }, run = function(_, ctx)
+                ctx.enqueue { run = "echo " .. os.getenv "A" } end } ]]
+        local got = p:run(1, "--output", "json", SECRET)
+        assert.same({ shell = "completed", when = "completed", lua = "completed", raise = "dead",
+                      adder = "dead" }, p:states())
+        assert.equal("***\n", p:logs "shell")
+        assert.equal("***\n***\n", p:logs "when")
+        assert.equal("info: ***\n", p:logs "lua")
+        assert.same({ key = "***" }, p:show("lua").outputs)
+        assert.match("not with %*%*%*\n", p:show("raise").last_error)
+        assert.equal("ctx.enqueue: the value of a secret stands in the new job:"
+                     .. " give it the secret itself", p:show("adder").last_error)
+        local t = require "support"
+        assert.is_nil((got.out .. got.err):find(SECRET.SPEC_SECRET, 1, true))
+        assert.equal("", t.run({ "grep", "-rlaF", SECRET.SPEC_SECRET, p.dir }).out)
+    end)
+
+    it("of one function is not there in the next", function()
+        local p = project.new [[
+            job "one" { env = { A = secret "file:key" },
+                        run = function() print(#os.getenv "A") end }
+            job "two" { needs = "one", run = function() print(os.getenv "A") end } ]]
+        p:write("hunter2-hunter2\n", "key")
+        p:run(0)
+        assert.equal("15\n", p:logs "one")
+        assert.equal("nil\n", p:logs "two")
+    end)
+end)
+
+describe("artifacts", function()
+    it("are shown with the job, and missed where they are not made", function()
+        local p = project.new [[
+            job "made" { run = "mkdir dist; echo x > dist/x.txt", artifacts = { "dist/*.txt" } }
+            job "lua" { run = function() io.open("y", "w"):close() end, artifacts = { "y" } }
+            job "not" { run = "true", retries = 0, artifacts = { "none/*.tar.gz" } } ]]
+        p:run(1)
+        assert.same({ { path = "dist/x.txt", bytes = 2 } }, p:show("made").artifacts)
+        assert.same({ { path = "y", bytes = 0 } }, p:show("lua").artifacts)
+        assert.same({ "outputs", "promised artifact 'none/*.tar.gz' was not made" },
+                    { p:show("not").cause, p:show("not").last_error })
+    end)
+end)
+
+describe("max_age", function()
+    it("ends the tries that would come too late", function()
+        local p = project.new [[
+            job "old" { run = "exit 3", retries = 5, max_age = "1m", backoff = { "2h" } } ]]
+        p:run(1)
+        assert.equal("exit 3 (no further try: older than its max_age of 1m)",
+                     p:show("old").last_error)
+    end)
+end)
+
+describe("a function", function()
+    it("may cancel its job, and add others", function()
+        local p = project.new [[
+            job "cancels" { run = function(_, ctx) return ctx.cancel("not on Sundays") end }
+            job "adds" { run = function(_, ctx)
+                ctx.enqueue { name = "added", run = { "sh", "-c", "nice" }, limits = { nice = 7 },
+                              max_age = "1h" }
+            end } ]]
+        p:run(1)
+        assert.same({ "cancelled", "not on Sundays" },
+                    { p:show("cancels").state, p:show("cancels").last_error })
+        assert.equal("7\n", p:logs "added")
+    end)
+end)
