@@ -34,7 +34,7 @@ job "report" { needs = { { "deploy", on = "done" } }, run = "./report.sh", delay
 -- Counts answers with problems; every answer is checked.
 local function answer(source)
     local ok, planned, message = pcall(jobs.plan, source, "/srv/jobs.lua",
-        { display = "jobs.lua", print = function() end })
+        { display = "jobs.lua", print = function() end, missing_ok = true })
     assert.is_true(ok, tostring(planned) .. "\n" .. source)
     if planned then
         assert.is_nil(message)
@@ -105,6 +105,9 @@ describe("a key with any value", function()
         "other.out", "other.out.v", "{ other }", "{ other.out.v }", "{ a = other.out.v }",
         "job", '(job "inner")', '{ "exponential", base = {} }', "{ include = 1 }",
         "{ exclude = { {} } }", "{ include = { { a = other } } }",
+        'secret "env:A"', '{ secret "file:a" }', '{ a = secret "env:A" }', 'param "p" {}', "sh",
+        '(param "q")', "{ memory = other.out.v }", '{ cpu = secret "env:A" }', "require", "secret",
+        "{ memory = {} }", '"in 5m"', '"2030-01-01"',
     }
     for _, row in ipairs(schema.job_keys) do
         it("is answered properly: " .. row.name, function()
@@ -123,9 +126,15 @@ describe("a key with any value", function()
             for _, form in ipairs { 'job "a" (%s)', "job(%s) {}", "job(%s)", "defaults(%s)",
                 'job "a" { run = "x", [%s] = 1 }', "error(%s)", "x = %s", "job(%s)(5)",
                 "local t = other.out[%s]", "local t = other[%s]", "other[%s] = 1",
+                "secret(%s)", "param(%s) {}", 'param "r" (%s)', "sh.quote(%s)", "require(%s)",
+                'param "s" { type = %s }', 'param "s" { default = %s }', 'param "s" { desc = %s }',
+                'param "s" { choices = %s }', 'param "s" { required = %s }',
+                'param "s" { type = "integer", min = %s, max = %s }',
+                'param "s" { type = "list", default = %s }', 'param "s" { [%s] = 1 }',
+                'param "s" { type = "path", default = %s }', "local t = sh[%s]",
                 "local t = _G[%s]", 'job "a" { run = "x", needs = { { %s, on = "done" } } }' } do
                 answer('local other = job "other" { run = "x", outputs = { "v" } }\n'
-                    .. form:format(value))
+                    .. form:gsub("%%s", function() return value end))
             end
         end
     end)

@@ -201,12 +201,18 @@ local function by_name(a, b)
     return a.name < b.name
 end
 
+-- Fields that are nil would take their place in memory, a hundred thousand times.
+local function variable_of(name, entry)
+    if entry.value then return { name = name, value = entry.value } end
+    if entry.unset then return { name = name, unset = true } end
+    if entry.secret then return { name = name, secret = entry.secret } end
+    return { name = name, job = entry.token.def.first, key = entry.token.key }
+end
+
 local function env_of(variables, combo)
     local list = {}
     for name, entry in next, variables or NONE do
-        local token = entry.token
-        list[#list + 1] = { name = name, value = entry.value, unset = entry.unset,
-            secret = entry.secret, job = token and token.def.first, key = token and token.key }
+        list[#list + 1] = variable_of(name, entry)
     end
     for name, value in next, combo and combo.env or NONE do
         list[#list + 1] = { name = name, value = value }
@@ -238,7 +244,7 @@ local function spec_of(def, combo)
         if row.field then
             local value = values[row.name]
             if value == nil then value = row.default end
-            spec[row.field] = value
+            spec[row.field] = type(value) == "table" and copy(value) or value
         end
     end
     return spec
@@ -257,8 +263,7 @@ local function specs_of(defs, folders)
     return specs
 end
 
---- The jobs of a plan in the order of their definition, or nil when `problems` has grown. Jobs may
--- share what is in their fields, except `needs` and `env`.
+--- The jobs of a plan in the order of their definition, or nil when `problems` has grown.
 -- `definer` is what jobs/define.lua collected; opts.folders: jobs without a cwd get their file's.
 function build.jobs(definer, problems, opts)
     local state = {

@@ -67,7 +67,8 @@ function check.instant(value, _, context)
         return must_be('a time such as "18:00" or "2030-01-31 09:00"', value)
     end
     local seconds, message = time.parse_instant(value, context.now or os.time())
-    return seconds and seconds * 1000, message
+    -- 0 would mean none.
+    return seconds and math.max(1, math.floor(seconds * 1000 + 0.5)), message
 end
 
 --- What is given is kept out of the plan: that there is a function is all it says.

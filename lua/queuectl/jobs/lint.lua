@@ -160,6 +160,7 @@ local function key_of(field)
 end
 
 local function differing_key(a, b)
+    if same(a, b) then return nil end
     for _, field in ipairs(text.sorted_keys(a)) do
         if not same(a[field], b[field]) then return (key_of(field)) end
     end
