@@ -174,12 +174,14 @@ return {
         store, message, code = ctx:store()
         if not store then return nil, message, code end
         store:recover()
+        local times = run_facts.times(store, plan.path)
         run, message, code = (args.resume and interrupted_run or new_run)(store, plan)
         if not run then return nil, message, code end
         announce(ctx, run, slots)
         local started = core.monotonic()
         local view = progress.new(ctx, { total = run.jobs, left = run.left,
-            jobs = plan.jobs, slots = slots })
+            jobs = plan.jobs, slots = slots,
+            times = times, finished = args.resume and run_facts.finished(store, run) or nil })
         local interrupts
         interrupts, message, code = work(ctx, assert(ctx:store_path()), run, slots, view)
         view:close()
