@@ -25,7 +25,6 @@ local ref = require "queuectl.jobs.ref"
 local text = require "queuectl.jobs.text"
 
 -- Until child.load is everywhere.
-local load_program = child.load or require "queuectl.jobs.child_load"
 
 local lua_job = {}
 

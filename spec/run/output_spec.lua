@@ -129,9 +129,9 @@ describe("run --json", function()
         assert.is_true(#summary.critical_path.jobs >= 1)
         assert.equal(4, #summary.slowest + 1)
         summary.critical_path, summary.slowest = nil, nil
-        assert.same({ event = "summary", run = 1, left = 0, failed = 2, retried = {}, jobs = { completed = 2,
-            dead = 1, skipped = 1, cancelled = 0, failed = 0, pending = 0, waiting = 0,
-            processing = 0 } }, summary)
+        assert.same({ event = "summary", run = 1, left = 0, failed = 2, retried = {}, jobs = {
+            completed = 2, dead = 1, skipped = 1, cancelled = 0, failed = 0, pending = 0,
+            waiting = 0, processing = 0 } }, summary)
     end)
 
     it("escapes what is not text", function()

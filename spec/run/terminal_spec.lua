@@ -147,6 +147,55 @@ describe("run on a terminal", function()
         assert.equal(2, select(2, text:gsub("THE END", "")))
     end)
 
+    local HELD = "while [ ! -e go ]; do sleep 0.02; done"
+
+    it("shows groups where there are more jobs than lines, also when it becomes narrow", function()
+        local p = project.new(([[
+            local wait = %q
+            for i = 1, 30 do job("resize[size=" .. i .. "]") { run = wait } end
+            for i = 1, 30 do job("図面" .. i) { run = wait } end
+            job "bad" { run = "exit 9", retries = 0, priority = 5 }
+        ]]):format(HELD))
+        local terminal = open(p, "queuectl run -j 40 jobs.lua")
+        terminal:see "\n  resize%[…%]  0/30  30 running\n  図面… +0/30  10 running\n"
+        terminal:see "running   resize%[size=1%]  %d[^%%]+… and %d+ more running\n%[ +%] 1/61  1 f"
+        terminal:tmux("resize-window", "-x", "40", "-y", "8")
+        local live = terminal:see("  resize%[…%] +0/30  30 running\n[^%%]+"
+            .. "… and %d+ more running\n%[ +%] 1/61  1 failed  [^\n ]+ s$")
+        assert_narrow(project.lines(live), 40)
+        assert(#project.lines(live) <= 8)
+        terminal:tmux("resize-window", "-x", "100", "-y", "30")
+        terminal:see "running   resize%[size=1%]  %d"
+        p:write("", "go")
+        assert.equal(1, terminal:wait())
+        -- What a lower terminal has pushed out at its top cannot be taken back.
+        assert.is_nil(terminal:text():match("completed.*"):find("running", 1, true))
+    end)
+
+    it("keeps the names of failed jobs in view", function()
+        local p = project.new(([[
+            job "early" { run = "exit 9", retries = 0, priority = 9 }
+            for i = 1, 90 do job("j" .. i) { run = "true" } end
+            job "last" { run = %q }
+        ]]):format(HELD))
+        local terminal = open(p, "queuectl run -j 1 jobs.lua", { rows = 12 })
+        local live = terminal:see "\n  failed    early\n"
+        assert.is_nil(live:find("dead", 1, true))
+        p:write("", "go")
+        assert.equal(1, terminal:wait())
+    end)
+
+    it("says how long a job took before", function()
+        local p = project.new([==[ job "a" { run = [=[if [ -e again ]; then
+            while [ ! -e go ]; do sleep 0.02; done; else sleep 1.1; fi]=] } ]==])
+        p:run(0)
+        p:write("", "again")
+        local terminal = open(p, "queuectl run jobs.lua")
+        terminal:see "  running   a  %d%.%d s of ~1.1 s\n"
+        p:write("", "go")
+        assert.equal(0, terminal:wait())
+    end)
+
     it("uses colour, but not with NO_COLOR or TERM=dumb", function()
         local text = [[ job "a" { run = "exit 1", retries = 0 } ]]
         local p = project.new(text)

@@ -67,11 +67,10 @@ local function number(node, counter)
     for _, child in ipairs(node.below) do number(child, counter) end
 end
 
-local function described(ctx, node, need)
+local function described(node, need)
     local words = text.line(node.label) .. condition(need)
     if node.seconds then words = words .. "  " .. format.duration(node.seconds) end
-    if node.is_critical then words = ctx:style("bold", words .. " *") end
-    return words
+    return node.is_critical and words .. " *" or words
 end
 
 -- What stands below a node: the nodes of its own, then references to those that stand elsewhere.
@@ -81,7 +80,9 @@ local function branches(node)
     for _, child in ipairs(node.children) do
         if child.parent ~= node then
             elsewhere = elsewhere + 1
-            if elsewhere <= REFERENCES then list[#list + 1] = { node = child, is_reference = true } end
+            if elsewhere <= REFERENCES then
+                list[#list + 1] = { node = child, is_reference = true }
+            end
         end
     end
     if elsewhere > REFERENCES then
@@ -90,7 +91,7 @@ local function branches(node)
     return list
 end
 
-local function draw(ctx, node, indent, out)
+local function draw(node, indent, out)
     local list = branches(node)
     for i, branch in ipairs(list) do
         local is_last, child = i == #list, branch.node
@@ -99,22 +100,22 @@ local function draw(ctx, node, indent, out)
             words = ("%s%s %s"):format(text.line(child.label), condition(child.by_need[node]),
                 child.place > node.place and "↓" or "↑")
         elseif child then
-            words = described(ctx, child, child.by_need[node])
+            words = described(child, child.by_need[node])
         end
         local dash = (branch.is_reference or branch.words) and "┄ " or "─ "
-        out[#out + 1] = { indent .. corner .. dash, words }
+        out[#out + 1] = { indent .. corner .. dash, words,
+            is_bold = child and not branch.is_reference and child.is_critical }
         if child and not branch.is_reference then
-            draw(ctx, child, indent .. (is_last and "   " or "│  "), out)
+            draw(child, indent .. (is_last and "   " or "│  "), out)
         end
     end
 end
 
 local function print_lines(ctx, lines)
     for _, line in ipairs(lines) do
-        local all = line[1] .. line[2]
-        -- With colour there are escapes in it, which must not be cut.
-        if ctx.tty and not all:find("\27", 1, true) then all = text.cut(all, ctx.columns) end
-        ctx:print(all .. "\n")
+        local branch, words = line[1], line[2]
+        if ctx.tty then words = text.cut(words, math.max(8, ctx.columns - text.width(branch))) end
+        ctx:print(branch .. (line.is_bold and ctx:style("bold", words) or words) .. "\n")
     end
 end
 
@@ -123,12 +124,12 @@ local function print_tree(ctx, plan, found)
     local roots, counter, lines = arrange(nodes), { at = 0 }, {}
     for _, root in ipairs(roots) do number(root, counter) end
     for _, root in ipairs(roots) do
-        local words = described(ctx, root)
+        local words = described(root)
         if root.continues then
             words = ("%s  (needs %s)"):format(words, text.line(root.continues.label))
         end
-        lines[#lines + 1] = { "", words }
-        draw(ctx, root, "", lines)
+        lines[#lines + 1] = { "", words, is_bold = root.is_critical }
+        draw(root, "", lines)
     end
     print_lines(ctx, lines)
     ctx:print(format.plural(#plan.jobs, "job") .. "\n")

@@ -37,6 +37,11 @@ local function rules(param)
     return text.line(table.concat(parts, ", "))
 end
 
+-- A table without headings, and without blanks where the last column is empty.
+local function lines(rows, width)
+    return (text.table(nil, rows, width):gsub(" +\n", "\n"))
+end
+
 local function print_params(ctx, list, width)
     if #list == 0 then
         ctx:print("It takes no parameters.\n")
@@ -47,7 +52,7 @@ local function print_params(ctx, list, width)
         rows[i] = { ("  -p %s=%s"):format(text.line(param.name), param.type or "string"),
             rules(param), text.line(param.desc or "") }
     end
-    ctx:print("Parameters:\n" .. text.table({}, rows, width):gsub("^\n", ""))
+    ctx:print("Parameters:\n" .. lines(rows, width))
 end
 
 local function needs_count(job)
@@ -100,7 +105,7 @@ function params.print(ctx, plan, display)
     print_params(ctx, list, width)
     ctx:print(("\n%s:\n"):format(#plan.jobs == 1 and "Its job" or "Its "
         .. format.plural(#plan.jobs, "job")))
-    ctx:print((text.table({}, job_rows(plan), width):gsub("^\n", "")))
+    ctx:print(lines(job_rows(plan), width))
     ctx:print("\nOptions of run itself: queuectl help run\n")
 end
 

@@ -80,8 +80,9 @@ end
 
 --- Everything that both forms show.
 local function gather(store, run, opts)
-    local facts, message, code = opts.facts, nil, nil
+    local facts = opts.facts
     if not facts then
+        local message, code
         facts, message, code = run_facts.collect(store, run, opts.plan)
         if not facts then return nil, message, code end
     end

@@ -80,7 +80,7 @@ footer{margin-top:2.5rem;padding-top:.8rem;border-top:1px solid var(--rule)}
 .pairs{grid-template-columns:1fr;gap:0}.pairs dd{margin-bottom:.4rem}
 table{font-size:13px}.gantt text{font-size:11px}}
 @media print{:root{--bg:#fff;--fg:#000;--soft:#444;--rule:#bbb;--panel:#f2f2f2}
-body{font-size:10pt}main{max-width:none;padding:0} 
+body{font-size:10pt}main{max-width:none;padding:0}
 article,.chain li,tr{break-inside:avoid}h2{break-after:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 ]]

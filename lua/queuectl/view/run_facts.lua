@@ -189,4 +189,41 @@ function run_facts.finished(store, run)
     return names
 end
 
+local RUNS_REMEMBERED = 3
+
+-- Seconds of the completed jobs of a run, by name.
+local function times_of(store, id)
+    if store.run_times then return store:run_times(id) end
+    local facts, message, code = run_facts.collect(store, { id = id, left = 1 })
+    if not facts then return nil, message, code end
+    local times = {}
+    for _, job in ipairs(facts.jobs) do
+        local last = job.tries[#job.tries]
+        if job.state == "completed" and job.name then times[job.name] = last and last.seconds end
+    end
+    return times
+end
+
+local function earlier_runs(store, path)
+    if store.runs then return store:runs { path = path, limit = RUNS_REMEMBERED } end
+    local run, message, code = store:run(path)
+    if message then return nil, message, code end
+    return { run }
+end
+
+--- What jobs of this file took lately: name -> seconds, by the newest run that has measured it. nil
+-- where nothing was. To be asked before a new run of the file begins.
+function run_facts.times(store, path)
+    local runs, message, code = earlier_runs(store, path)
+    if not runs then return nil, message, code end
+    local times = {}
+    for _, run in ipairs(runs) do
+        local measured
+        measured, message, code = times_of(store, run.id)
+        if not measured then return nil, message, code end
+        for name, seconds in pairs(measured) do times[name] = times[name] or seconds end
+    end
+    return next(times) and times or nil
+end
+
 return run_facts

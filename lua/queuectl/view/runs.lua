@@ -59,12 +59,25 @@ local function short_path(path, max)
     return "…" .. table.concat(kept)
 end
 
-local function row(run, now, path_room)
+local HEADINGS = { "RUN", "STATE", "STARTED", "TOOK", "DONE", "FILE" }
+local PATH_MIN = 10
+
+local function row(run, now)
     return { tostring(run.id), run.state or "-", format.clock(run.started_at, now),
-        format.duration(took(run, now)), counts_text(run), short_path(run.path, path_room) }
+        format.duration(took(run, now)), counts_text(run) }
 end
 
-local HEADINGS = { "RUN", "STATE", "STARTED", "TOOK", "DONE", "FILE" }
+-- Columns that are left for the paths beside everything else.
+local function path_room(ctx, rows)
+    if not ctx.tty then return math.huge end
+    local used = 0
+    for i = 1, #HEADINGS - 1 do
+        local wide = #HEADINGS[i]
+        for _, cells in ipairs(rows) do wide = math.max(wide, text.width(cells[i])) end
+        used = used + wide + 2
+    end
+    return math.max(PATH_MIN, ctx.columns - used)
+end
 
 local function print_table(ctx, list)
     if #list == 0 then
@@ -72,8 +85,9 @@ local function print_table(ctx, list)
         return
     end
     local rows, now = {}, core.time()
-    local room = ctx.tty and math.max(16, ctx.columns - 52) or math.huge
-    for i, run in ipairs(list) do rows[i] = row(run, now, room) end
+    for i, run in ipairs(list) do rows[i] = row(run, now) end
+    local room = path_room(ctx, rows)
+    for i, run in ipairs(list) do rows[i][#HEADINGS] = short_path(run.path, room) end
     ctx:print(text.table(HEADINGS, rows, ctx.tty and ctx.columns or math.huge))
 end
 

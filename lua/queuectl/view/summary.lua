@@ -255,8 +255,9 @@ end
 -- caller has them already (view/run_facts.lua), `next` a line that says what to type next.
 -- true, or nil, message, exit code
 function summary.print(ctx, store, run, opts)
-    local facts, message, code = opts.facts, nil, nil
+    local facts = opts.facts
     if not facts then
+        local message, code
         facts, message, code = run_facts.collect(store, run, opts.plan)
         if not facts then return nil, message, code end
     end

@@ -79,13 +79,13 @@ function text.harmless(str)
     return (str:gsub("\194[\128-\159]", "?"))
 end
 
---- Rows of texts under headings, columns as wide as needed, the last one cut at the terminal's
--- edge. Returns the text with a newline at the end.
+--- Rows of texts under headings (nil: none), columns as wide as needed, the last one cut at the
+-- terminal's edge. Returns the text with a newline at the end.
 function text.table(headings, rows, width)
     local widths = {}
-    for i, heading in ipairs(headings) do widths[i] = text.width(heading) end
+    for i, heading in ipairs(headings or {}) do widths[i] = text.width(heading) end
     for _, row in ipairs(rows) do
-        for i, cell in ipairs(row) do widths[i] = math.max(widths[i], text.width(cell)) end
+        for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, text.width(cell)) end
     end
     local function render(row)
         local cells = {}
@@ -94,7 +94,7 @@ function text.table(headings, rows, width)
         end
         return text.cut(table.concat(cells, "  "), width)
     end
-    local lines = { render(headings) }
+    local lines = { headings and render(headings) }
     for _, row in ipairs(rows) do lines[#lines + 1] = render(row) end
     return table.concat(lines, "\n") .. "\n"
 end
