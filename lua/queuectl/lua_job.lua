@@ -24,8 +24,6 @@ local list = require "queuectl.jobs.list"
 local ref = require "queuectl.jobs.ref"
 local text = require "queuectl.jobs.text"
 
--- Until child.load is everywhere.
-
 local lua_job = {}
 
 lua_job.DEFAULT_MEMORY = 1024 * 1024 * 1024

@@ -65,7 +65,7 @@ describe("when", function()
             .. "it needs no job", reason(p, "lua"))
         assert.same({ error = "dead", ["nil"] = "dead", lua = "dead" }, p:states())
         assert.same({}, p:witnessed())
-        assert.equal(1, #p:show("error").attempts)
+        assert.equal(1, p:show("error").attempts)
     end)
 
     it("gives the command the job's own input, environment, folder and exit code", function()

@@ -32,6 +32,7 @@ dead b
   see it all: queuectl logs %s
 
 2 completed, 1 dead, 1 skipped in N s
+try again what failed: queuectl run --resume jobs.lua
 ]]):format(id), shown)
         assert.equal("run 1: 4 jobs on 1 slot\n", r.err)
         assert.equal("oops\n", p:q("logs", id).out)

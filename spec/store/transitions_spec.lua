@@ -141,8 +141,7 @@ describe("store/transitions (" .. backend.name .. ")", function()
         end)
 
         it("takes the job's own word for not being run", function()
-            for cause, state in pairs { when = "skipped", expired = "skipped",
-                                        cancelled = "cancelled" } do
+            for cause, state in pairs { when = "skipped", cancelled = "cancelled" } do
                 local e = s:enqueue()
                 local job = claim()
                 assert.equal(1, s:finish(job, { cause = cause, exit_code = -1, error = "why" }))

@@ -139,7 +139,7 @@ local function show(ctx, args, plan, slots)
     plan.jobs = jobs
     local opts = { times = earlier_times(ctx, plan.path), slots = slots }
     if args.graph then
-        return require("queuectl.view.graph").print(ctx, plan, args.graph[1] or "text", opts)
+        require("queuectl.view.graph").print(ctx, plan, args.graph[1] or "text", opts)
     elseif args.dry_run then
         require("queuectl.view.dry_run").print(ctx, plan)
     else

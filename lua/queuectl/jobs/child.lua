@@ -143,11 +143,4 @@ function program:find(name)
         outputs = entry.outputs }
 end
 
---- The job `wanted` of the text of one jobs file.
-function child.find(source, label, wanted, call)
-    local loaded, message = child.load(source, label, call)
-    if not loaded then return nil, message end
-    return loaded:find(wanted)
-end
-
 return child
