@@ -32,13 +32,25 @@ int op_cancel(struct store *base, const char *id, enum job_state *after, struct 
     return change_state(s, &j, JOB_CANCELLED, CAUSE_CANCELLED, err);
 }
 
+/* One that died counts as a failure of its run, or does not any more. */
+static int recount(struct sqlite_store *s, const struct job_ref *j, bool allow_failure,
+                   struct err *err) {
+    struct job_ref after = *j;
+    after.allow_failure = allow_failure;
+    if (!j->run || j->state != JOB_DEAD || ended_badly(j) == ended_badly(&after))
+        return 0;
+    return q_run(s, err, "UPDATE run SET failed = failed + ?2 WHERE id = ?1", "ii", j->run,
+                 ended_badly(&after) ? (int64_t)1 : (int64_t)-1);
+}
+
 /* Its time, priority and queue show in other tables than the spec. One that only waited for its old
  * start_at goes by the new one. */
 static int replace(struct sqlite_store *s, struct job_ref *j, const struct job_spec *spec,
                    struct err *err) {
     bool in_line = j->state == JOB_PENDING || j->state == JOB_FAILED;
     int64_t now = clock_wall_ms(), run_at = 0;
-    if (leave_line(s, j, err) < 0 || write_spec(s, spec, NULL, j->seq, err) < 0 ||
+    if (recount(s, j, spec->allow_failure, err) < 0 || leave_line(s, j, err) < 0 ||
+        write_spec(s, spec, NULL, j->seq, err) < 0 ||
         q_int(s, err, &run_at,
               "UPDATE job SET queue = ?2, grp = ?3, priority = ?4, updated_at = ?5,"
               " run_at = max(iif(run_at = ?6, ?5, run_at), ?7) WHERE seq = ?1 RETURNING run_at",

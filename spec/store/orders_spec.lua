@@ -188,6 +188,17 @@ describe("store/orders (" .. backend.name .. ")", function()
             assert.equal(due, s:get("y").run_at)
         end)
 
+        it("may make a death one that the run allows, or not", function()
+            start { { retries = 0 }, {} }
+            s:work({ lane = run, exit_code = 1 }, made[1].seq)
+            s:redefine(made[1].id, { allow_failure = true })
+            assert.equal(0, s:run(run).failed)
+            s:redefine(made[1].id, {})
+            assert.equal(1, s:run(run).failed)
+            s:redefine(made[2].id, { allow_failure = true })
+            assert.equal(1, s:run(run).failed)
+        end)
+
         it("is refused while the job runs, and for one that is not there", function()
             s:enqueue { id = "x" }
             s:claim_one()
