@@ -10,7 +10,7 @@ local SLOWEST = 5
 -- What of a job is needed: ten thousand of them are kept.
 local KEPT = { "id", "seq", "name", "state", "cause", "error", "attempts", "retries", "token",
     "started_at", "finished_at", "created_at", "allow_failure", "exit_code", "signal", "kind",
-    "artifacts_found" }
+    "artifacts" }
 
 local function compact(job)
     local kept = {}
@@ -154,10 +154,9 @@ local function results(facts, store, run, plan)
     end
     facts.artifacts = {}
     for _, job in ipairs(facts.jobs) do
-        if job.artifacts_found and store.artifacts then
-            facts.artifacts[#facts.artifacts + 1] = { job = job,
-                list = store:artifacts(job.seq) or {} }
-        end
+        local list = job.artifacts and job.artifacts[1] and store.artifacts
+            and store:artifacts(job.seq) or {}
+        if #list > 0 then facts.artifacts[#facts.artifacts + 1] = { job = job, list = list } end
     end
 end
 
