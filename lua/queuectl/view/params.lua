@@ -21,7 +21,8 @@ local function rules(param)
     local parts = {}
     if param.choices then parts[#parts + 1] = "one of " .. choices(param) end
     if param.default ~= nil then
-        parts[#parts + 1] = "default " .. (param.default == "" and '""' or text.value(param.default))
+        local value = text.value(param.default)
+        parts[#parts + 1] = "default " .. (value == "" and '""' or value)
     elseif param.required then
         parts[#parts + 1] = "required"
     end
