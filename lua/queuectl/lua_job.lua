@@ -208,9 +208,9 @@ function lua_job.load(document, path)
 end
 
 --- Calls the job `facts.name` of a loaded program and tells the host how it ended.
--- facts: `kind` ("lua", "shell" or "argv", with `shell` or `argv`); `when`, whether to ask first; `attempt`, `deadline` and `needs`
--- for ctx; `memory` in bytes, `job`, further fields of the function's first argument. Returns the
--- kind told to the host.
+-- facts: `kind` ("lua", "shell" or "argv", with `shell` or `argv`); `when`, whether to ask first;
+-- `attempt`, `deadline` and `needs` for ctx; `memory` in bytes, `job`, further fields of the
+-- function's first argument. Returns the kind told to the host.
 function lua_job.run(host, program, facts)
     memory = facts.memory or lua_job.DEFAULT_MEMORY
     local ok, results = call(program.code, attempt, host, program, facts)

@@ -154,7 +154,9 @@ describe("run, given", function()
         assert.is_false(t.exists(p.witness))
     end
 
-    it("no file", function() refused(2, "FILE is missing; give a jobs file: queuectl run jobs.lua") end)
+    it("no file", function()
+        refused(2, "FILE is missing; give a jobs file: queuectl run jobs.lua")
+    end)
     it("a name that is not there", function()
         refused(3, "nope.lua: No such file or directory", "nope.lua")
     end)

@@ -35,7 +35,7 @@ local function processes(p, name)
 end
 
 describe("the warm process of a jobs file", function()
-    it("reads the file once for all jobs, which are its forks and the guardian's children", function()
+    it("reads the file once for all jobs, its forks and the guardian's children", function()
         local p = project.new(WITNESS .. [[
             if read "/proc/self/cmdline":find "lua%-warm" then witness "read" end
             for i = 1, 20 do
@@ -127,10 +127,13 @@ describe("the warm process of a jobs file", function()
                 require "ffi".cast("int *", 0)[0] = 1
             end
             for i = 1, 5 do
-                job("j" .. i) { run = function() witness(read "/proc/self/cmdline":match "lua%-job") end }
+                job("j" .. i) { run = function()
+                    witness(read "/proc/self/cmdline":match "lua%-job")
+                end }
             end]])
         p:run(0, { ASAN_OPTIONS = (os.getenv "ASAN_OPTIONS" or "") .. ":handle_segv=0" })
-        assert.same({ "warm", "lua-job", "lua-job", "lua-job", "lua-job", "lua-job" }, p:witnessed())
+        assert.same({ "warm", "lua-job", "lua-job", "lua-job", "lua-job", "lua-job" },
+                    p:witnessed())
     end)
 
     it("is given up when it hangs while it reads the file", function()

@@ -32,9 +32,9 @@ end
 
 local LIST = {
     { id = 12, path = "/srv/nightly/jobs.lua", state = "running", jobs = 10000, left = 5790,
-      failed = 3, cancelled = 0, started_at = NOW - 65 },
+      failed = 3, cancelled = true, started_at = NOW - 65 },
     { id = 11, path = "/srv/a/rather/long/way/down/to/the/folder/of/図面/jobs.lua", state = "ok",
-      jobs = 4, left = 0, failed = 0, cancelled = 0, started_at = NOW - 90000,
+      jobs = 4, left = 0, failed = 0, started_at = NOW - 90000,
       finished_at = NOW - 89988, worker = 0 },
 }
 

@@ -73,11 +73,12 @@ describe("the state of a run", function()
 
     it("knows what is skipped, which has no events", function()
         local jobs = plan { { "a" }, { "b", { "a" } }, { "c", { "b" } },
-            { "e", { "b" }, on = "done" }, { "d", { "a" }, on = "failure" } }
+            { "e", { "b" }, on = "done" }, { "d", { "a" }, on = "failure" },
+            { "f", { "b" }, on = "failure" }, { "g", { "d" } } }
         local state = feed(new(jobs), jobs, { "picked a", "dead a" })
         assert.same({ a = true, b = true, c = true }, state.settled)
         state = feed(new(jobs), jobs, { "picked a", "completed a" })
-        assert.same({ a = true, d = true }, state.settled)
+        assert.same({ a = true, d = true, g = true }, state.settled)
     end)
 
     it("grows when jobs add jobs", function()

@@ -3,6 +3,7 @@ local context = require "queuectl.context"
 local json = require "queuectl.json"
 local format = require "queuectl.view.format"
 local run_file = require "queuectl.run_file"
+local run_facts = require "queuectl.view.run_facts"
 local run_params = require "queuectl.run.params"
 local start = require "queuectl.run.start"
 local work = require "queuectl.run.work"
@@ -94,16 +95,12 @@ end
 
 -- ---- planning ----
 
--- Seconds its jobs took in the last run, by name; nil without one. Nothing is created for it.
+-- Seconds its jobs took in earlier runs, by name; nil without one. No store is created for it.
 local function earlier_times(ctx, path)
     local store_path = ctx:store_path()
     if not store_path or core.stat(store_path) ~= "file" then return nil end
     local store = ctx:store()
-    local runs = store and store:runs { path = path, limit = 5 } or {}
-    for _, run in ipairs(runs) do
-        local times = store:run_times(run.id)
-        if times and next(times) then return times end
-    end
+    return store and run_facts.times(store, path)
 end
 
 -- The plan of the files; with --resume also the run to go on with. Or nil, message, exit code.
@@ -186,7 +183,7 @@ end
 -- The end of a run: summary and report. Returns { code =, signal = }, or nil, message, exit code.
 local function finish(ctx, store, run, args, opts)
     local summary = require "queuectl.view.summary"
-    local facts, message, code = require("queuectl.view.run_facts").collect(store, run, opts.plan)
+    local facts, message, code = run_facts.collect(store, run, opts.plan)
     if not facts then return nil, message, code end
     opts.facts, opts.params = facts, start.values_of(opts.plan)
     local again = "queuectl run --resume " .. shell_words(args.file)
@@ -210,8 +207,7 @@ local function new_view(ctx, store, run, plan, slots)
     local progress = require "queuectl.view.progress"
     return progress.new(ctx, { total = run.jobs, left = run.left, jobs = plan.jobs, slots = slots,
         times = earlier_times(ctx, plan.path),
-        finished = run.left < run.jobs and require("queuectl.view.run_facts").finished(store, run)
-            or nil })
+        finished = run.left < run.jobs and run_facts.finished(store, run) or nil })
 end
 
 local function work_on(ctx, store, run, plan, args, slots)

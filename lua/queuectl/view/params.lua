@@ -10,18 +10,9 @@ local params = {}
 --- More jobs than this are shown by groups.
 local JOBS_MAX = 40
 
-local function shown(value)
-    if type(value) == "table" then
-        local parts = {}
-        for i, item in ipairs(value) do parts[i] = tostring(item) end
-        return table.concat(parts, ",")
-    end
-    return tostring(value)
-end
-
 local function choices(param)
     local parts = {}
-    for i, choice in ipairs(param.choices or {}) do parts[i] = shown(choice) end
+    for i, choice in ipairs(param.choices or {}) do parts[i] = text.value(choice) end
     return table.concat(parts, "|")
 end
 
@@ -30,7 +21,8 @@ local function rules(param)
     local parts = {}
     if param.choices then parts[#parts + 1] = "one of " .. choices(param) end
     if param.default ~= nil then
-        parts[#parts + 1] = "default " .. (param.default == "" and '""' or shown(param.default))
+        local value = text.value(param.default)
+        parts[#parts + 1] = "default " .. (value == "" and '""' or value)
     elseif param.required then
         parts[#parts + 1] = "required"
     end

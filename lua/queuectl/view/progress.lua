@@ -43,6 +43,9 @@ local LINES = {
             format.plural(e.attempt, "attempt"), e.allow_failure and ", allowed to fail" or "")
     end,
     cancelled = function(e) return "cancelled", e.name or e.job, reason(e) end,
+    skipped = function(e)
+        return "skipped", e.name or e.job, e.text and text.line(e.text) or reason(e)
+    end,
     snoozed = function(e)
         return "snoozed", e.name or e.job, ("%sagain in %s"):format(snooze_reason(e),
             format.duration(e.delay or 0))

@@ -12,7 +12,7 @@ local gantt = {}
 local ROWS_MAX, LANES_MAX = 60, 64
 local ROW, BAR, AXIS = 22, 12, 22
 --- Percent of the picture's width below which neighbours are drawn as one.
-local FINEST = 0.15
+local FINEST = 0.25
 local STEPS = { 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
     14400, 43200, 86400 }
 

@@ -6,6 +6,7 @@ local gantt = require "queuectl.view.report_gantt"
 local groups = require "queuectl.view.groups"
 local html = require "queuectl.view.html"
 local style = require "queuectl.view.report_style"
+local text = require "queuectl.view.text"
 
 local report_html = {}
 
@@ -151,7 +152,7 @@ local function pairs_list(title, map)
     if #keys == 0 then return "" end
     table.sort(keys)
     for i, key in ipairs(keys) do
-        parts[i] = ("<dt>%s</dt><dd>%s</dd>"):format(escape(key), escape(tostring(map[key])))
+        parts[i] = ("<dt>%s</dt><dd>%s</dd>"):format(escape(key), escape(text.value(map[key])))
     end
     return section(title, '<dl class="pairs">' .. table.concat(parts) .. "</dl>")
 end
@@ -160,9 +161,8 @@ local function artifacts(data)
     local parts = {}
     for _, found in ipairs(data.facts.artifacts) do
         for _, entry in ipairs(found.list) do
-            local path = type(entry) == "table" and (entry.path or entry.name) or entry
             parts[#parts + 1] = ('<li><span class="name">%s</span> <span class="muted">(%s)</span>'
-                .. "</li>"):format(escape(tostring(path)), escape(found.job.label))
+                .. "</li>"):format(escape(entry.path), escape(found.job.label))
         end
     end
     if #parts == 0 then return "" end

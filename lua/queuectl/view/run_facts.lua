@@ -10,7 +10,7 @@ local SLOWEST = 5
 -- What of a job is needed: ten thousand of them are kept.
 local KEPT = { "id", "seq", "name", "state", "cause", "error", "attempts", "retries", "token",
     "started_at", "finished_at", "created_at", "allow_failure", "exit_code", "signal", "kind",
-    "artifacts_found" }
+    "artifacts" }
 
 local function compact(job)
     local kept = {}
@@ -32,7 +32,12 @@ end
 
 -- Attempts of a job as { started_at, finished_at, seconds, cause, error, attempt }. The job's own
 -- times would not do: one that was taken ahead of its turn says when it was taken.
-local function attempts_of(store, job)
+local function attempts_of(store, job, times)
+    local seconds = job.state == "completed" and job.token == 1 and times[job.name]
+    if seconds then
+        return { { started_at = math.max(job.started_at, job.finished_at - seconds),
+            finished_at = job.finished_at, seconds = seconds, cause = job.cause, attempt = 1 } }
+    end
     local list = {}
     for i, attempt in ipairs(job.token > 0 and store:attempts(job.seq) or {}) do
         list[i] = { started_at = attempt.started_at, finished_at = attempt.finished_at,
@@ -47,10 +52,17 @@ end
 
 local function measure(facts, store, job)
     local seconds = 0
-    job.tries = attempts_of(store, job)
+    job.tries = attempts_of(store, job, facts.times)
     for _, attempt in ipairs(job.tries) do seconds = seconds + (attempt.seconds or 0) end
     job.seconds = #job.tries > 0 and seconds or nil
     facts.work = facts.work + seconds
+end
+
+-- The times of all that completed, asked for at once, where names are sure to be unique: jobs that
+-- were added by others may bear the same.
+local function known_times(store, run)
+    if not store.run_times or (run.added or 0) > 0 then return {} end
+    return store:run_times(run.id)
 end
 
 local function add(facts, store, job)
@@ -154,10 +166,9 @@ local function results(facts, store, run, plan)
     end
     facts.artifacts = {}
     for _, job in ipairs(facts.jobs) do
-        if job.artifacts_found and store.artifacts then
-            facts.artifacts[#facts.artifacts + 1] = { job = job,
-                list = store:artifacts(job.seq) or {} }
-        end
+        local list = job.artifacts and job.artifacts[1] and store.artifacts
+            and store:artifacts(job.seq) or {}
+        if #list > 0 then facts.artifacts[#facts.artifacts + 1] = { job = job, list = list } end
     end
 end
 
@@ -165,7 +176,10 @@ end
 -- flaky, skipped, outputs, artifacts }, or nil, message, exit code. Times are in seconds.
 function run_facts.collect(store, run, plan)
     local facts = { jobs = {}, counts = {}, by_name = {}, work = 0 }
-    local ok, message, code = each(store, run, function(job) add(facts, store, compact(job)) end)
+    local ok, message, code
+    facts.times, message, code = known_times(store, run)
+    if not facts.times then return nil, message, code end
+    ok, message, code = each(store, run, function(job) add(facts, store, compact(job)) end)
     if not ok then return nil, message, code end
     facts.path = critical_path(facts, plan)
     facts.slowest, facts.flaky = slowest(facts.jobs), flaky(facts.jobs)

@@ -62,16 +62,19 @@ function State:settle(name, is_failed)
     if i and self.eta then self.eta:take(i) end
 end
 
--- Skipped jobs have no events of their own: what cannot run any more since a job ended so.
+-- Skipped jobs need not have events of their own: what cannot run any more since a job ended so.
+-- As the store decides it: badly, well, or neutral, which is skipped though nothing went wrong.
 local STOPS = {
-    completed = { failure = true },
-    dead = { success = true }, cancelled = { success = true },
-    skipped = { success = true, failure = true },
+    well = { failure = "neutral" },
+    badly = { success = "badly" },
+    neutral = { success = "neutral", failure = "neutral" },
 }
 
-local function is_stopped(job, parent, how)
+-- How the job ends since `parent` ended like this, nil where it may still run.
+local function ending(job, parent, how)
     for _, need in ipairs(job.needs or {}) do
-        if need.job == parent and STOPS[how][need.on or "success"] then return true end
+        local stopped = need.job == parent and STOPS[how][need.on or "success"]
+        if stopped then return stopped end
     end
 end
 
@@ -81,12 +84,13 @@ function State:skip_dependants(name, how)
     self.children = self.children or critical.children(self.jobs)
     local stack = { { start, how } }
     while stack[1] do
-        local parent, state = unpack(table.remove(stack))
+        local parent, ended = unpack(table.remove(stack))
         for _, child in ipairs(self.children[parent] or {}) do
             local job = self.jobs[child]
-            if not self.settled[job.name] and is_stopped(job, parent, state) then
+            local skipped = not self.settled[job.name] and ending(job, parent, ended)
+            if skipped then
                 self:settle(job.name)
-                stack[#stack + 1] = { child, "skipped" }
+                stack[#stack + 1] = { child, skipped }
             end
         end
     end
@@ -130,7 +134,7 @@ function HANDLERS.completed(self, event)
     self.completed = self.completed + 1
     finish(self, event)
     if self.has_conditions == nil then self.has_conditions = run_state.has_conditions(self.jobs) end
-    if self.has_conditions then self:skip_dependants(event.name, "completed") end
+    if self.has_conditions then self:skip_dependants(event.name, "well") end
 end
 
 local function fail(self, event)
@@ -139,14 +143,15 @@ local function fail(self, event)
     if #self.failures < FAILURES_KEPT then
         self.failures[#self.failures + 1] = event.name or event.job
     end
-    self:skip_dependants(event.name, event.allow_failure and "completed" or event.event)
+    local is_well = event.event == "dead" and event.allow_failure
+    self:skip_dependants(event.name, is_well and "well" or "badly")
 end
 
 HANDLERS.dead, HANDLERS.cancelled = fail, fail
 
 function HANDLERS.skipped(self, event)
     finish(self, event)
-    self:skip_dependants(event.name, event.cause == "when" and "completed" or "skipped")
+    self:skip_dependants(event.name, event.cause == "dependency" and "badly" or "neutral")
 end
 
 -- It waits for another turn.

@@ -23,9 +23,6 @@ end
 local function counts_text(run)
     local parts = { ("%s/%s"):format(format.count(completed(run)), format.count(run.jobs)) }
     if (run.failed or 0) > 0 then parts[2] = format.count(run.failed) .. " failed" end
-    if (run.cancelled or 0) > 0 then
-        parts[#parts + 1] = format.count(run.cancelled) .. " cancelled"
-    end
     return table.concat(parts, ", ")
 end
 
@@ -133,7 +130,7 @@ end
 local function parameters(params)
     local parts = {}
     for name, value in pairs(params or {}) do
-        parts[#parts + 1] = ("%s=%s"):format(name, tostring(value))
+        parts[#parts + 1] = ("%s=%s"):format(name, text.value(value))
     end
     table.sort(parts)
     return table.concat(parts, "  ")

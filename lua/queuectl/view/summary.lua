@@ -1,5 +1,6 @@
 -- The end of a run: counts, what failed and why, where the time went, what to type next.
 
+local core = require "queuectl.core"
 local estimate = require "queuectl.view.estimate"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
@@ -144,15 +145,11 @@ local function sorted_keys(map)
     return keys
 end
 
-local function artifact_path(entry)
-    return type(entry) == "table" and (entry.path or entry.name) or tostring(entry)
-end
-
 local function print_results(ctx, facts)
     local lines = {}
     for _, found in ipairs(facts.artifacts) do
         for _, entry in ipairs(found.list) do
-            lines[#lines + 1] = ("artifact  %s (%s)"):format(artifact_path(entry), found.job.label)
+            lines[#lines + 1] = ("artifact  %s (%s)"):format(entry.path, found.job.label)
         end
     end
     for _, key in ipairs(sorted_keys(facts.outputs or {})) do
@@ -207,8 +204,7 @@ local function artifacts_json(facts)
     for _, found in ipairs(facts.artifacts) do
         for _, entry in ipairs(found.list) do
             list[#list + 1] = json.object { { "job", found.job.id }, { "name", found.job.name },
-                { "path", artifact_path(entry) },
-                { "bytes", type(entry) == "table" and entry.size or nil } }
+                { "path", entry.path }, { "bytes", entry.size } }
         end
     end
     return #list > 0 and json.list(list) or nil
@@ -261,6 +257,8 @@ function summary.print(ctx, store, run, opts)
         facts, message, code = run_facts.collect(store, run, opts.plan)
         if not facts then return nil, message, code end
     end
+    -- It may have been resized while the run went on.
+    if ctx.tty then ctx.columns = core.terminal_size(1) end
     if ctx.json then
         print_json(ctx, run, facts, opts.seconds)
     else

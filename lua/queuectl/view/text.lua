@@ -70,6 +70,14 @@ function text.line(str)
     return (shown:gsub("\194[\128-\159]", "?"))
 end
 
+--- The value of a parameter as it is given: a list with commas.
+function text.value(value)
+    if type(value) ~= "table" then return tostring(value) end
+    local parts = {}
+    for i, item in ipairs(value) do parts[i] = tostring(item) end
+    return table.concat(parts, ",")
+end
+
 --- What a job printed, for a terminal: newlines and tabs stay, other control characters do not.
 function text.harmless(str)
     str = str:gsub("\r\n", "\n")
