@@ -70,7 +70,7 @@ INSERT INTO spec(seq, fingerprint, name, kind, command, retries, timeout_ms, kil
     allow_failure) VALUES
     (1, 1, 'one', 0, 'false', 0, 0, 10000, 0), (2, 2, 'two', 0, 'true', 3, 0, 10000, 0),
     (3, 3, 'three', 0, 'true', 3, 0, 10000, 0), (4, 4, 'four', 2, NULL, 3, 0, 10000, 0),
-    (5, -1465266536750791790, NULL, 0, 'true', 3, 0, 10000, 0), 
+    (5, -1465266536750791790, NULL, 0, 'true', 3, 0, 10000, 0),
     (6, 6, NULL, 0, 'true', 3, 0, 10000, 0);
 INSERT INTO ready VALUES (1, 0, 3), (0, 0, 4), (0, -7, 5);
 INSERT INTO dep VALUES (1, 2, 0, 1), (5, 6, 0, 0);

@@ -82,9 +82,11 @@ local function check_options(args)
     end
     if args.new_text and not args.resume then return "--new-text goes with --resume" end
     local shape = args.graph and args.graph[1]
-    local ok, message = true, nil
-    if shape then ok, message = require("queuectl.view.graph").check(shape) end
-    if ok and args.report then ok, message = require("queuectl.view.report").check(args.report) end
+    local message
+    if shape then message = select(2, require("queuectl.view.graph").check(shape)) end
+    if args.report and not message then
+        message = select(2, require("queuectl.view.report").check(args.report))
+    end
     return message
 end
 

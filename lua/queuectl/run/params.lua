@@ -32,14 +32,11 @@ end
 --- file: path of a JSON object or nil; words: a list of "name=value" or nil.
 -- Returns values by name, or nil, message, exit code.
 function params.read(file, words)
-    local values, message, code = {}, nil, nil
-    if file then
-        values, message, code = read_json(file)
-        if not values then return nil, message, code end
-    end
-    local given
-    given, message, code = run_file.params(words)
-    if not given then return nil, message, code end
+    local given, message, code = run_file.params(words)
+    if not given or not file then return given, message, code end
+    local values
+    values, message, code = read_json(file)
+    if not values then return nil, message, code end
     for name, value in pairs(given) do values[name] = value end
     return values
 end
