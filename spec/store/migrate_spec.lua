@@ -70,7 +70,8 @@ INSERT INTO spec(seq, fingerprint, name, kind, command, retries, timeout_ms, kil
     allow_failure) VALUES
     (1, 1, 'one', 0, 'false', 0, 0, 10000, 0), (2, 2, 'two', 0, 'true', 3, 0, 10000, 0),
     (3, 3, 'three', 0, 'true', 3, 0, 10000, 0), (4, 4, 'four', 2, NULL, 3, 0, 10000, 0),
-    (5, -1465266536750791790, NULL, 0, 'true', 3, 0, 10000, 0), (6, 6, NULL, 0, 'true', 3, 0, 10000, 0);
+    (5, -1465266536750791790, NULL, 0, 'true', 3, 0, 10000, 0),
+    (6, 6, NULL, 0, 'true', 3, 0, 10000, 0);
 INSERT INTO ready VALUES (1, 0, 3), (0, 0, 4), (0, -7, 5);
 INSERT INTO dep VALUES (1, 2, 0, 1), (5, 6, 0, 0);
 INSERT INTO attempt VALUES (1, 1, 1, 'w', 1, 2, 1, 1, 1, -1, 0, 0, 5, 0, 'exit 1');
@@ -151,7 +152,9 @@ describe("store/sqlite: a store of version 1", function()
     it("is migrated once, whoever comes first", function()
         local path, children = old_store(), {}
         for i = 1, 4 do children[i] = store.child("enqueue", path, 3) end
-        for _, child in ipairs(children) do assert.same({ 0 }, { child:wait() }, child:describe()) end
+        for _, child in ipairs(children) do
+            assert.same({ 0 }, { child:wait() }, child:describe())
+        end
         local s = store.open(path)
         assert.equal(3 + 12, s:counts().pending)
         store.backends[1].close(s)

@@ -1,6 +1,6 @@
 -- Random orders to a run, with jobs added, failing, snoozed and handed back on the way. Whatever
--- has happened, the counters are right (closing checks that), nobody waits for what cannot come, and
--- the run comes to its end.
+-- has happened, the counters are right (closing checks that), nobody waits for what cannot come,
+-- and the run comes to its end.
 
 local store = require "support.store"
 local t = require "support"
@@ -13,7 +13,7 @@ local function some_needs(r, n, seqs)
         local at = n > 0 and r(n) or 0
         if at > 0 and not used[at] then
             used[at] = true
-            needs[#needs + 1] = seqs and { seq = seqs[at], on = ONS[r(3)] } or { at, on = ONS[r(3)] }
+            needs[#needs + 1] = { not seqs and at or nil, seq = seqs and seqs[at], on = ONS[r(3)] }
         end
     end
     return #needs > 0 and needs or nil
