@@ -13,8 +13,7 @@ local function some_needs(r, n, seqs)
         local at = n > 0 and r(n) or 0
         if at > 0 and not used[at] then
             used[at] = true
-            local on = ONS[r(3)]
-            needs[#needs + 1] = seqs and { seq = seqs[at], on = on } or { at, on = on }
+            needs[#needs + 1] = { not seqs and at or nil, seq = seqs and seqs[at], on = ONS[r(3)] }
         end
     end
     return #needs > 0 and needs or nil

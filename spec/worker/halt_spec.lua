@@ -31,8 +31,8 @@ describe("a worker of a run with fail_fast", function()
         r = t.q(store, "worker", "start", "--count", "1", "--until-empty")
         assert.equal(0, r.code, r.err)
         local counts = {}
-        local by_cause = "SELECT state, cause, count(*) FROM job GROUP BY 1, 2"
-        for _, row in ipairs(t.sql(store, by_cause)) do
+        local sql = "SELECT state, cause, count(*) FROM job GROUP BY 1, 2"
+        for _, row in ipairs(t.sql(store, sql)) do
             counts[row[1] .. " " .. row[2]] = tonumber(row[3])
         end
         local skipped = counts["7 14"]
