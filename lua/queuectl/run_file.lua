@@ -41,7 +41,11 @@ local function read_file(path)
     local real
     real, message, code = core.realpath(path)
     if not real then return nil, message, code end
-    return { text = text, path = real, display = path }
+    -- The modules of a file that is reached through a link are not beside the link.
+    local folder = real:match("^(.+)/") or "/"
+    local shown = path:match("^(.+)/") or path:match("^/") or "."
+    return { text = text, path = real, display = path,
+        folder = core.realpath(shown) ~= folder and folder or nil }
 end
 
 --- The files as jobs.plan_files takes them, or nil, message, exit code. `paths`: one or a list.

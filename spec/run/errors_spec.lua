@@ -130,6 +130,17 @@ jobs.lua: 3 jobs, 2 warnings
         assert.same({ 78, "lib/steps.lua:2: undefined variable 'nothing'\n" }, { r.code, r.err })
     end)
 
+    it("names a module where it is, also when the jobs file is reached through a link", function()
+        local p = project.new 'require "m"'
+        p:write("\nreturn nothing", "m.lua")
+        assert.equal(0, t.run({ "mkdir", p.dir .. "/links" }).code)
+        assert.equal(0, t.run({ "ln", "-s", "../jobs.lua", p.dir .. "/links/l.lua" }).code)
+        assert.equal(p.dir .. "/m.lua:2: undefined variable 'nothing'\n",
+            p:q("check", "links/l.lua").err)
+        assert.equal("links/../m.lua:2: undefined variable 'nothing'\n",
+            p:q("check", "links/../jobs.lua").err)
+    end)
+
     it("finds nothing wrong with the examples", function()
         local files = t.run({ "sh", "-c", "ls scripts/examples/*.lua" }, { cwd = t.root }).out
         local count = 0
