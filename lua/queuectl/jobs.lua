@@ -13,9 +13,6 @@ local ref = require "queuectl.jobs.ref"
 local secret = require "queuectl.jobs.secret"
 local shell_text = require "queuectl.jobs.shell_text"
 
--- Kept from before any file could replace them.
-local open = io.open
-
 local jobs = {}
 
 local EXAMPLE = [[define one: job "hello" { run = "echo hello" }]]
@@ -62,13 +59,7 @@ local function print_to_stderr(...)
     io.stderr:write(table.concat(parts, "\t"), "\n")
 end
 
-local function read_module(path)
-    local file = open(path, "rb")
-    if not file then return nil end
-    local text = file:read("*a") -- nil for a folder
-    file:close()
-    return text
-end
+local function find_none() end
 
 -- The globals of one text of the program.
 local function new_environment(planning, unit)
@@ -141,7 +132,7 @@ local function new_planning(files, opts)
     planning.raise = function(message) chunk.raise(planning.code, message) end
     planning.definer = define.new(planning.code, planning.problems, planning.params,
         { encode = opts.encode, now = opts.now })
-    planning.modules = modules.new(planning.code, opts.find or read_module, function(unit)
+    planning.modules = modules.new(planning.code, opts.find or find_none, function(unit)
         return new_environment(planning, unit)
     end, planning.raise)
     return planning
@@ -212,7 +203,7 @@ end
 -- `for_help` they may be wrong, too; `now` wall seconds, what run_at is seen from; `later` seconds
 -- by which the file's own clock is ahead; `folders` jobs without a cwd get the file's; `encode` the
 -- JSON encoder that decides the size of `meta`; `print` where the files' print goes (default:
--- stderr); `find` gives the text of a module by its path, or nil.
+-- stderr); `find` gives the text of a module by its path, or nil (default: there are none).
 -- Returns { path =, text = (of the first file), jobs = { spec, … }, params = { declaration, … },
 -- document = (see jobs/program.lua) }, with for_help also `problems` where there are no jobs to be
 -- known; or nil and the problems, one a line, and jobs.USAGE if they are of the values given.

@@ -130,6 +130,16 @@ jobs.lua: 3 jobs, 2 warnings
         assert.same({ 78, "lib/steps.lua:2: undefined variable 'nothing'\n" }, { r.code, r.err })
     end)
 
+    it("does not take for a module what is no file", function()
+        local p = project.new 'require "m"'
+        for _, made in ipairs { "mkdir", "mkfifo" } do
+            assert.equal(0, t.run({ made, p.dir .. "/m.lua" }).code)
+            assert.matches("^jobs%.lua:1: module 'm' not found: no m%.lua or m/init%.lua in %.",
+                p:q("check", "jobs.lua").err)
+            assert.equal(0, t.run({ "rm", "-r", p.dir .. "/m.lua" }).code)
+        end
+    end)
+
     it("names a module where it is, also when the jobs file is reached through a link", function()
         local p = project.new 'require "m"'
         p:write("\nreturn nothing", "m.lua")
