@@ -13,12 +13,12 @@ local ref = require "queuectl.jobs.ref"
 local secret = require "queuectl.jobs.secret"
 local shell_text = require "queuectl.jobs.shell_text"
 
--- Kept from before any file could replace them.
-local open = io.open
-
 local jobs = {}
 
 local EXAMPLE = [[define one: job "hello" { run = "echo hello" }]]
+
+-- Nearly all that planning makes is kept: collecting less often costs little memory.
+local GC_PAUSE = 300
 
 --- Third result of plan when the values given for parameters are wrong, not the file.
 jobs.USAGE = 2
@@ -59,13 +59,7 @@ local function print_to_stderr(...)
     io.stderr:write(table.concat(parts, "\t"), "\n")
 end
 
-local function read_module(path)
-    local file = open(path, "rb")
-    if not file then return nil end
-    local text = file:read("*a") -- nil for a folder
-    file:close()
-    return text
-end
+local function find_none() end
 
 -- The globals of one text of the program.
 local function new_environment(planning, unit)
@@ -94,7 +88,7 @@ end
 local function evaluate_file(planning, file)
     local code, problems = planning.code, planning.problems
     local unit = code:add(file.display, file.path, file.text)
-    unit.dir = file.dir or directory_of(file.path)
+    unit.dir, unit.folder = file.dir or directory_of(file.path), file.folder
     planning.definer:begin(unit, unit.dir)
     local fn, message, line = chunk.load(file.text, unit.label, new_environment(planning, unit))
     if not fn then
@@ -138,7 +132,7 @@ local function new_planning(files, opts)
     planning.raise = function(message) chunk.raise(planning.code, message) end
     planning.definer = define.new(planning.code, planning.problems, planning.params,
         { encode = opts.encode, now = opts.now })
-    planning.modules = modules.new(planning.code, opts.find or read_module, function(unit)
+    planning.modules = modules.new(planning.code, opts.find or find_none, function(unit)
         return new_environment(planning, unit)
     end, planning.raise)
     return planning
@@ -187,20 +181,7 @@ local function finish_for_help(planning, specs)
     return plan
 end
 
---- Evaluates and checks jobs files as one plan: their jobs and parameters share their names.
--- files: a list of { text =, path = (absolute), display = (as typed), dir = (what relative paths
--- in it are relative to, default: the directory of `path`) }.
--- opts: `params` values for parameters by name, text or plain data; `cwd` what paths among them
--- are relative to (default: like the file's own); `missing_ok` required ones may be missing;
--- `for_help` they may be wrong, too; `now` wall seconds, what run_at is seen from; `later` seconds
--- by which the file's own clock is ahead; `folders` jobs without a cwd get the file's; `encode` the
--- JSON encoder that decides the size of `meta`; `print` where the files' print goes (default:
--- stderr); `find` gives the text of a module by its path, or nil.
--- Returns { path =, text = (of the first file), jobs = { spec, … }, params = { declaration, … },
--- document = (see jobs/program.lua) }, with for_help also `problems` where there are no jobs to be
--- known; or nil and the problems, one a line, and jobs.USAGE if they are of the values given.
-function jobs.plan_files(files, opts)
-    opts = opts or {}
+local function plan_files(files, opts)
     local planning = new_planning(files, opts)
     local ok = evaluate(planning, files)
     local wrong = not opts.for_help and wrong_values(planning, ok)
@@ -211,6 +192,26 @@ function jobs.plan_files(files, opts)
     end
     if not specs then return nil, planning.problems:render() end
     return finish(planning, specs)
+end
+
+--- Evaluates and checks jobs files as one plan: their jobs and parameters share their names.
+-- files: a list of { text =, path = (absolute), display = (as typed), dir = (what relative paths
+-- in it are relative to, default: the directory of `path`), folder = (how the folder of its modules
+-- is displayed, default: that of `display`) }.
+-- opts: `params` values for parameters by name, text or plain data; `cwd` what paths among them
+-- are relative to (default: like the file's own); `missing_ok` required ones may be missing;
+-- `for_help` they may be wrong, too; `now` wall seconds, what run_at is seen from; `later` seconds
+-- by which the file's own clock is ahead; `folders` jobs without a cwd get the file's; `encode` the
+-- JSON encoder that decides the size of `meta`; `print` where the files' print goes (default:
+-- stderr); `find` gives the text of a module by its path, or nil (default: there are none).
+-- Returns { path =, text = (of the first file), jobs = { spec, … }, params = { declaration, … },
+-- document = (see jobs/program.lua) }, with for_help also `problems` where there are no jobs to be
+-- known; or nil and the problems, one a line, and jobs.USAGE if they are of the values given.
+function jobs.plan_files(files, opts)
+    local pause = collectgarbage("setpause", GC_PAUSE)
+    local plan, message, code = plan_files(files, opts or {})
+    collectgarbage("setpause", pause)
+    return plan, message, code
 end
 
 --- The same for one text. opts also has what a file has: `display` (default: path), `path` the

@@ -6,6 +6,9 @@ local jobs = require "queuectl.jobs"
 local json = require "queuectl.json"
 local quoting = require "queuectl.jobs.text"
 
+-- Kept from before any file could replace it.
+local open = io.open
+
 local run_file = {}
 
 local NOT_PERMITTED = 7
@@ -15,6 +18,14 @@ local FILE_MAX = 8 * 1024 * 1024
 local function unreadable(message)
     return nil, message, message:find(": Permission denied", 1, true) and NOT_PERMITTED
         or context.NOT_FOUND
+end
+
+local function read_all(path)
+    local file, message = open(path, "rb")
+    if not file then return unreadable(message) end
+    local text = file:read("*a")
+    file:close()
+    return text
 end
 
 local function read_text(path)
@@ -27,11 +38,12 @@ local function read_text(path)
     if size > FILE_MAX then
         return nil, ("%s: larger than 8 MiB; build its jobs in loops"):format(path), context.CONFIG
     end
-    local file, message = io.open(path, "rb")
-    if not file then return unreadable(message) end
-    local text = file:read("*a")
-    file:close()
-    return text
+    return read_all(path)
+end
+
+-- The text of a module, or nil: what is no file is no module.
+local function find_module(path)
+    return core.stat(path) == "file" and read_all(path) or nil
 end
 
 -- One file for jobs.plan_files, or nil, message, exit code.
@@ -41,7 +53,11 @@ local function read_file(path)
     local real
     real, message, code = core.realpath(path)
     if not real then return nil, message, code end
-    return { text = text, path = real, display = path }
+    -- The modules of a file that is reached through a link are not beside the link.
+    local folder = real:match("^(.+)/") or "/"
+    local shown = path:match("^(.+)/") or path:match("^/") or "."
+    return { text = text, path = real, display = path,
+        folder = core.realpath(shown) ~= folder and folder or nil }
 end
 
 --- The files as jobs.plan_files takes them, or nil, message, exit code. `paths`: one or a list.
@@ -87,7 +103,8 @@ end
 --- Options for run_file.plan_read and jobs.plan_files: `opts` and what is the same for all files.
 -- Jobs without a cwd get their file's folder, so that it does not matter from where it is run.
 function run_file.options(opts)
-    local all = { encode = json.encode, cwd = core.cwd(), now = core.time(), folders = true }
+    local all = { encode = json.encode, cwd = core.cwd(), now = core.time(), folders = true,
+        find = find_module }
     for key, value in pairs(opts or {}) do all[key] = value end
     return all
 end

@@ -130,6 +130,27 @@ jobs.lua: 3 jobs, 2 warnings
         assert.same({ 78, "lib/steps.lua:2: undefined variable 'nothing'\n" }, { r.code, r.err })
     end)
 
+    it("does not take for a module what is no file", function()
+        local p = project.new 'require "m"'
+        for _, made in ipairs { "mkdir", "mkfifo" } do
+            assert.equal(0, t.run({ made, p.dir .. "/m.lua" }).code)
+            assert.matches("^jobs%.lua:1: module 'm' not found: no m%.lua or m/init%.lua in %.",
+                p:q("check", "jobs.lua").err)
+            assert.equal(0, t.run({ "rm", "-r", p.dir .. "/m.lua" }).code)
+        end
+    end)
+
+    it("names a module where it is, also when the jobs file is reached through a link", function()
+        local p = project.new 'require "m"'
+        p:write("\nreturn nothing", "m.lua")
+        assert.equal(0, t.run({ "mkdir", p.dir .. "/links" }).code)
+        assert.equal(0, t.run({ "ln", "-s", "../jobs.lua", p.dir .. "/links/l.lua" }).code)
+        assert.equal(p.dir .. "/m.lua:2: undefined variable 'nothing'\n",
+            p:q("check", "links/l.lua").err)
+        assert.equal("links/../m.lua:2: undefined variable 'nothing'\n",
+            p:q("check", "links/../jobs.lua").err)
+    end)
+
     it("finds nothing wrong with the examples", function()
         local files = t.run({ "sh", "-c", "ls scripts/examples/*.lua" }, { cwd = t.root }).out
         local count = 0

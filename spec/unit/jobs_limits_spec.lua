@@ -1,5 +1,6 @@
 -- Sizes: what is just allowed is planned, one byte more is refused with the limit named.
 
+local child = require "queuectl.jobs.child"
 local chunk = require "queuectl.jobs.chunk"
 local jobs = require "queuectl.jobs"
 
@@ -77,6 +78,25 @@ describe("the limit of", function()
         assert.truthy(plan(line .. (" "):rep(chunk.MAX_BYTES - #line)))
         assert.equal("jobs.lua: 8388609 bytes long; the limit is 8388608",
             select(2, plan(line .. (" "):rep(chunk.MAX_BYTES - #line + 1))))
+    end)
+end)
+
+describe("ten thousand jobs", function()
+    it("take less than a second to plan, and to load in the process of a Lua job", function()
+        local source = [[
+            for i = 1, 10000 do
+                job("j" .. i) { run = "echo " .. i, env = { I = i }, tags = { "t" },
+                    needs = i > 1 and i % 3 == 0 and { "j" .. i - 1, "j" .. i - 2 } or nil }
+            end
+            job "lua" { run = function() end }]]
+        local start = os.clock()
+        local planned = assert(plan(source))
+        assert.equal(10001, #planned.jobs)
+        local between = os.clock()
+        assert.is_true(between - start < 1, tostring(between - start))
+        local loaded = assert(child.load(planned.document, "/srv/jobs.lua", pcall))
+        assert.truthy(loaded:find "lua")
+        assert.is_true(os.clock() - between < 0.5, tostring(os.clock() - between))
     end)
 end)
 

@@ -94,6 +94,14 @@ describe("a module", function()
         end
     end)
 
+    it("is named, too, when the mistake went through a coroutine or was raised again", function()
+        for _, text in ipairs { 'coroutine.wrap(function() require "m" end)()',
+            'local ok, message = pcall(require, "m") error(message)' } do
+            assert.equal("m.lua:2: deep", wrong { ["jobs.lua"] = "\n\n" .. text,
+                ["m.lua"] = '\nerror "deep"' })
+        end
+    end)
+
     it("that calls back is where the innermost line of the user's is", function()
         assert.equal("jobs.lua:2: here", wrong {
             ["jobs.lua"] = 'require("m")(function()\nerror "here" end)',

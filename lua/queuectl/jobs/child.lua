@@ -101,6 +101,18 @@ local function expand_matrices(self)
     end
 end
 
+local function new_modules(self, texts)
+    local by_path = {}
+    for _, module in ipairs(texts) do by_path[module.path] = module end
+    local function find(path)
+        local module = by_path[path]
+        if module then return module.text, module.display end
+    end
+    return modules.new(self.code, find, function(unit)
+        return new_environment(self, unit)
+    end, self.owner.raise)
+end
+
 --- Evaluates all texts of the document once. `path` is the jobs file's, for a text that is no
 -- document. `call(fn)` runs a function protected: true, or nil and a message. `code` (optional,
 -- see jobs/chunk.lua) takes the texts, so that the caller's own messages know their places.
@@ -114,10 +126,7 @@ function child.load(document, path, call, code)
         raise = function(reason) chunk.raise(self.code, reason) end,
         check_output = function() end,
     }
-    local text_of = {}
-    for _, module in ipairs(texts.modules) do text_of[module.path] = module.text end
-    self.modules = modules.new(self.code, function(wanted) return text_of[wanted] end,
-        function(unit) return new_environment(self, unit) end, self.owner.raise)
+    self.modules = new_modules(self, texts.modules)
     for _, file in ipairs(texts.files) do
         local ok
         ok, message = evaluate(self, file, call)

@@ -205,6 +205,12 @@ end
 function chunk.explain(code, value)
     local message = chunk.error_text(value)
     local line, rest, unit = chunk.split(code, message)
+    -- Raised again on its way (error(message), a coroutine), it has the first place behind others.
+    while line do
+        local inner, further, where = chunk.split(code, rest)
+        if not inner then break end
+        line, rest, unit = inner, further, where
+    end
     if not rest:find("%S") then rest = "an error was raised without a message" end
     if not line then line, unit = chunk.line(code) end
     return line, one_line(rest), unit

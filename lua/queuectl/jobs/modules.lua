@@ -34,7 +34,7 @@ local function candidates(unit, name)
     local rest, list = name:gsub("%.", "/"), {}
     for _, ending in ipairs { ".lua", "/init.lua" } do
         list[#list + 1] = { path = join(folder_of(unit.path), rest .. ending),
-            display = join(folder_of(unit.display), rest .. ending) }
+            display = join(unit.folder or folder_of(unit.display), rest .. ending) }
     end
     return list
 end
@@ -54,8 +54,11 @@ end
 local function first_there(self, list)
     for _, place in ipairs(list) do
         if self.known[place.path] ~= nil then return true, place end
-        local source = self.find(place.path)
-        if source then return source, place end
+        local source, display = self.find(place.path)
+        if source then
+            place.display = display or place.display
+            return source, place
+        end
     end
 end
 
@@ -68,7 +71,7 @@ local function in_c(name)
 end
 
 local function not_found(self, unit, name)
-    local folders, seen = { text.escape(folder_of(unit.display)) }, {}
+    local folders, seen = { text.escape(unit.folder or folder_of(unit.display)) }, {}
     for _, place in ipairs(installed_candidates("?")) do
         local folder = place.path:match("^(.-)/%?")
         if folder and not seen[folder] then
@@ -139,7 +142,8 @@ function modules:require(unit, name)
     not_found(self, unit, name)
 end
 
---- code: see jobs/chunk.lua. find(path): the text of the file, or nil. environment(unit): the
+--- code: see jobs/chunk.lua. find(path): the text of the file and, if it is not as usual, how it is
+-- displayed; or nil. environment(unit): the
 -- globals of a module. raise(message): raises at the current line.
 function modules.new(code, find, environment, raise)
     return setmetatable({ code = code, find = find, environment = environment, raise = raise,
