@@ -25,13 +25,16 @@ local function expected(state, job, elapsed)
     return " of ~" .. calm(whole)
 end
 
+-- A long label leaves room for the time, and at most half the line to what the job says.
 local function running_line(state, job, columns, now)
     local elapsed = now - job.since
     local extra = job.fraction and ("  %3.0f %% %s"):format(job.fraction * 100,
         text.line(job.text or "")) or ""
-    local label = text.cut(text.line(job.label), math.max(12, math.min(44, columns - 36)))
-    return ("  running   %s  %s%s%s"):format(label, calm(elapsed),
-        expected(state, job, elapsed), extra)
+    local rest = calm(elapsed) .. expected(state, job, elapsed) .. extra
+    local room = columns - 1 - #"  running     "
+    local label_room = room - math.min(text.width(rest), math.floor(room / 2))
+    local label = text.cut(text.line(job.label), math.max(12, math.min(44, label_room)))
+    return ("  running   %s  %s"):format(label, rest)
 end
 
 local function add_running(lines, state, jobs, view)
