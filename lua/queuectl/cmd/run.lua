@@ -121,7 +121,7 @@ local function result(ctx, store, id, interrupts, opts)
 end
 
 local function setup(parser)
-    parser:argument("file", "the jobs file"):argname("FILE"):args("?")
+    parser:argument("file", "the jobs file"):argname("FILE")
     parser:option("-j --jobs", "jobs at the same time, default one a processor"):argname("N")
     parser:flag("-n --plan", "show what would run, touch nothing")
     parser:option("--graph", "show the jobs as a graph: text, dot or mermaid"):args("?")
@@ -134,9 +134,9 @@ end
 -- What shows the plan and runs nothing, as a function; nil where the jobs are to be run.
 local function shower(args)
     if args.graph then
-        local shape, file = graph.shape(args.graph, args.file)
-        if not shape then return nil, file end
-        args.file = file
+        local shape = args.graph[1] or "text"
+        local ok, message = graph.check(shape)
+        if not ok then return nil, message end
         return function(ctx, plan, opts) graph.print(ctx, plan, shape, opts) end
     end
     if args.dry_run then return dry_run.print end
@@ -158,9 +158,6 @@ return {
         local show
         show, message = shower(args)
         if message then return nil, message, context.USAGE end
-        if not args.file then
-            return nil, "missing argument 'file'; see: queuectl run --help", context.USAGE
-        end
         if args.report then
             local ok
             ok, message = report.check(args.report)
