@@ -169,7 +169,9 @@ function run_facts.collect(store, run, plan)
     local ok, message, code
     facts.times, message, code = known_times(store, run)
     if not facts.times then return nil, message, code end
-    ok, message, code = run_jobs.each(store, run.id, function(job) add(facts, store, compact(job)) end)
+    ok, message, code = run_jobs.each(store, run.id, function(job)
+        add(facts, store, compact(job))
+    end)
     if not ok then return nil, message, code end
     facts.path = critical_path(facts, plan)
     facts.slowest, facts.flaky = slowest(facts.jobs), flaky(facts.jobs)
