@@ -27,7 +27,14 @@
 #include "secret.h"
 #include "spawn.h"
 
-enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
+enum {
+    SOCKET_FD = 3,
+    LOCK_FD = 4,
+    SWEEP_US = 2000,
+    STRANGERS_US = 100000,
+    PATIENCE_US = 10000000, /* a warm process without an answer hangs in its program's text, */
+    CANCELLED_PATIENCE_US = 100000 /* and nobody waits so long for a job that is cancelled */
+};
 
 enum ward_state { WARD_FREE, WARD_QUEUED, WARD_ASKED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
 
@@ -41,7 +48,7 @@ struct ward {
     bool timed_out, cancelled, killed;
     int64_t started_ms, kill_after_ms;
     char *mark;
-    struct timer timer; /* time limit, kill_after or next sweep, by state */
+    struct timer timer; /* patience, time limit, kill_after or next sweep, by state */
     /* WARD_QUEUED, WARD_ASKED: the request */
     struct buf packet;
     int fds[GUARDIAN_FDS], n_fds;
@@ -204,6 +211,12 @@ static void on_strangers(struct timer *t) {
         loop_timer(g.loop, t, STRANGERS_US);
 }
 
+static struct guardian_request request_of(const struct ward *w) {
+    struct guardian_request r;
+    memcpy(&r, w->packet.data, sizeof(r));
+    return r;
+}
+
 /* ---- telling the worker ---- */
 
 static void tell(const struct guardian_event *event) {
@@ -322,9 +335,13 @@ static void on_timer(struct timer *t) {
     case WARD_KILLED:
         look_after(w);
         break;
+    case WARD_ASKED:
+        warm_read();
+        if (w->state == WARD_ASKED)
+            warm_give_up(request_of(w).program, !w->cancelled);
+        break;
     case WARD_FREE:
     case WARD_QUEUED:
-    case WARD_ASKED:
         break;
     }
 }
@@ -345,12 +362,6 @@ static void on_signal(int signo, void *arg) {
 
 /* ---- requests ---- */
 
-static struct guardian_request request_of(const struct ward *w) {
-    struct guardian_request r;
-    memcpy(&r, w->packet.data, sizeof(r));
-    return r;
-}
-
 /* From now on it runs. */
 static void begin(struct ward *w, pid_t leader) {
     struct guardian_request r = request_of(w);
@@ -359,6 +370,7 @@ static void begin(struct ward *w, pid_t leader) {
     w->mark = xstrdup(guardian_mark(&r, w->packet.data));
     w->started_ms = clock_mono_ms();
     w->kill_after_ms = r.kill_after_ms;
+    loop_timer_stop(g.loop, &w->timer);
     if (r.timeout_ms > 0)
         loop_timer(g.loop, &w->timer, r.timeout_ms * 1000);
     secret_wipe(&w->packet);
@@ -393,6 +405,7 @@ static bool ask_warm(struct ward *w, uint32_t program) {
     if (!program || warm_ask(program, &p, w->turn, g.warm_mark) < 0)
         return false;
     w->state = WARD_ASKED;
+    loop_timer(g.loop, &w->timer, PATIENCE_US);
     return true;
 }
 
@@ -414,6 +427,8 @@ static void on_answer(const struct warm_answer *a) {
     if (!w || w->state != WARD_ASKED || w->turn != a->turn) {
         if (a->pid > 0 && !a->why.error)
             kill(a->pid, SIGKILL); /* too late: it is executed already */
+    } else if (a->why.error && (a->why.stage == SPAWN_FORK || a->why.stage == SPAWN_FD)) {
+        execute(w); /* what it lacks may be what its program has taken */
     } else if (a->why.error) {
         fail(w, &a->why);
     } else {
@@ -422,10 +437,25 @@ static void on_answer(const struct warm_answer *a) {
     }
 }
 
+/* Its warm process will not fork it. A job that is cancelled meanwhile never was. */
+static void start_anew(struct ward *w) {
+    if (!w->cancelled) {
+        execute(w);
+        return;
+    }
+    tell(&(struct guardian_event){.type = GUARD_EXITED,
+                                  .slot = slot_of(w),
+                                  .exit_code = -1,
+                                  .signal = SIGTERM,
+                                  .clean = true,
+                                  .cancelled = true});
+    forget(w);
+}
+
 static void on_warm_lost(uint32_t program) {
     for (uint32_t i = 0; i < g.n; i++)
         if (g.wards[i].state == WARD_ASKED && request_of(&g.wards[i]).program == program)
-            execute(&g.wards[i]);
+            start_anew(&g.wards[i]);
 }
 
 /* As many as may run. */
@@ -470,6 +500,8 @@ static void on_order(struct ward *w, uint32_t type) {
         w->cancelled = true;
         if (w->state == WARD_RUNNING)
             term_tree(w);
+        if (w->state == WARD_ASKED)
+            loop_timer(g.loop, &w->timer, CANCELLED_PATIENCE_US);
         break;
     case GUARD_END:
         w->ending = true;
