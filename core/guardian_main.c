@@ -27,14 +27,11 @@
 #include "secret.h"
 #include "spawn.h"
 
-enum {
-    SOCKET_FD = 3,
-    LOCK_FD = 4,
-    SWEEP_US = 2000,
-    STRANGERS_US = 100000,
-    PATIENCE_US = 10000000, /* a warm process without an answer hangs in its program's text, */
-    CANCELLED_PATIENCE_US = 100000 /* and nobody waits so long for a job that is cancelled */
-};
+enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
+
+/* A warm process that does not answer hangs in its program's text. For a job that is cancelled
+ * nobody waits so long. */
+enum { PATIENCE_US = 10000000, CANCELLED_PATIENCE_US = 100000 };
 
 enum ward_state { WARD_FREE, WARD_QUEUED, WARD_ASKED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
 
@@ -128,8 +125,8 @@ enum kin {
     KIN_MINE,
     KIN_OTHER,    /* of another job that runs */
     KIN_ORPHAN,   /* of a job that is over: it was in the middle of an exec when that was decided */
-    KIN_STRANGER, /* in a session of its own and without our mark: emptied, or in an exec just now
-                   */
+    KIN_STRANGER, /* in a session of its own and without our mark (emptied, or in an exec just now)
+                   * or with that of a warm process (forked by a Lua job, and nothing executed) */
 };
 
 /* Some fork of a warm process has not said yet which job it is. */
@@ -146,7 +143,9 @@ static enum kin kin_of(const struct ward *w, pid_t pid) {
         return o == w ? KIN_MINE : KIN_OTHER;
     if (!g.own_mark || !proc_has_mark(pid, g.own_mark, false))
         return KIN_STRANGER;
-    return any_asked() && proc_has_mark(pid, g.warm_mark, true) ? KIN_OTHER : KIN_ORPHAN;
+    if (!proc_has_mark(pid, g.warm_mark, true))
+        return KIN_ORPHAN;
+    return any_asked() ? KIN_OTHER : KIN_STRANGER;
 }
 
 /* During an exec a process has no environment to read: look again, for some 3 ms. Who has been a
