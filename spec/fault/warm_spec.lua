@@ -380,3 +380,27 @@ describe("two workers of one store", function()
         end
     end)
 end)
+
+describe("a user who may have only few processes", function()
+    it("has all Lua jobs run, those that could not be forked later", function()
+        local p = new [[
+            for i = 1, 8 do
+                job("j" .. i) { retries = 0, run = function()
+                    local until_then = os.clock() + 0.05
+                    repeat until os.clock() > until_then
+                    witness("j" .. i)
+                end }
+            end]]
+        -- A user of its own, so that nobody else's processes are counted.
+        local uid = tostring(50000 + t.rng()(9999))
+        assert(t.run({ "cp", t.binary, p.dir .. "/queuectl" }).code == 0)
+        assert(t.run({ "chown", "-R", uid .. ":" .. uid, p.dir }).code == 0)
+        local got = t.run({ "setpriv", "--reuid=" .. uid, "--regid=" .. uid, "--clear-groups",
+                            "prlimit", "--nproc=6", p.dir .. "/queuectl", "--store", p.store, "run",
+                            "jobs.lua", "-j", "6" },
+                          { cwd = p.dir, timeout = 60, env = { WITNESS = p.witness } })
+        assert.equal(0, got.code, got.out .. got.err)
+        assert_once(p)
+        assert.matches("will run again", got.out)
+    end)
+end)
