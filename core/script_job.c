@@ -121,6 +121,11 @@ static _Noreturn void become_job(lua_State *L, const struct packet *p, struct wa
     memcpy(&r, request, sizeof(r));
     int sock = fcntl(WARM_SOCKET_FD, F_DUPFD_CLOEXEC, SAFE_FD);
     a->pid = getpid();
+    if (sock < 0) {
+        a->why = (struct spawn_failure){.stage = SPAWN_FD, .error = errno};
+        answer(WARM_SOCKET_FD, a);
+        spawn_leave(1);
+    }
     guardian_enter(&r, request, &given, &a->why);
     answer(sock, a);
     close(sock);
@@ -131,7 +136,7 @@ static void on_request(lua_State *L, struct packet *p) {
     struct guardian_request r;
     struct warm_answer a = {0};
     if (!p->whole || p->len < sizeof(a.turn) + sizeof(r))
-        return;
+        spawn_leave(1); /* descriptors ran out, say: the guardian executes it anew */
     memcpy(&a.turn, p->data, sizeof(a.turn));
     memcpy(&r, p->data + sizeof(a.turn), sizeof(r));
     a.slot = r.slot;
@@ -162,7 +167,7 @@ static void use_up_heap(void) {
 
 int script_warm_main(void) {
     struct err err = {0};
-    static char data[GUARDIAN_PACKET_MAX];
+    static char data[GUARDIAN_PACKET_MAX + sizeof(uint64_t)];
     struct packet p = {.data = data, .cap = sizeof(data)};
     fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC); /* kept: its number must not become another file's */
     fcntl(WARM_SOCKET_FD, F_SETFD, FD_CLOEXEC);
