@@ -232,8 +232,7 @@ static uint32_t slot_of(const struct ward *w) {
 }
 
 static void close_fds(struct ward *w) {
-    for (int i = 0; i < w->n_fds; i++)
-        close(w->fds[i]);
+    fds_close(w->fds, w->n_fds);
     w->n_fds = 0;
 }
 
@@ -521,7 +520,8 @@ static void on_request(const struct guardian_request *r, struct packet *p) {
 }
 
 static size_t texts_len(const struct guardian_request *r) {
-    return (size_t)r->argv_len + r->shell_len + r->env_len + r->cwd_len + r->mark_len;
+    return (size_t)r->argv_len + r->shell_len + r->env_len + r->cwd_len + r->mark_len +
+           r->facts_len;
 }
 
 /* 1 a request was handled, 0 none now, -1 the worker is gone. */

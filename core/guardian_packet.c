@@ -66,7 +66,6 @@ int packet_receive(int fd, struct packet *p, bool wait) {
 }
 
 void packet_close_fds(struct packet *p) {
-    for (int i = 0; i < p->n_fds; i++)
-        close(p->fds[i]);
+    fds_close(p->fds, p->n_fds);
     p->n_fds = 0;
 }

@@ -171,8 +171,6 @@ void slot_free(struct slot *s);
 
 /* --- worker_start.c: what a job is started with --- */
 int start_job(struct slot *s, struct err *err);
-/* A memory file of these bytes, to be read from its beginning; yours to close. -1 with err. */
-int memory_file(const char *name, const struct buf *bytes, struct err *err);
 /* errno of a machine that is short of processes, memory or descriptors: not the job's fault. */
 bool is_shortage(int error);
 
@@ -183,8 +181,8 @@ bool starts_in_lua(const struct job *j);
 /* The program of the job: NULL with err. Valid until the next call. */
 const struct program *program_of(struct worker *w, const struct job *j, struct err *err);
 void programs_free(struct worker *w);
-/* A memory file with the facts of this attempt, yours to close: -1 with err. */
-int program_facts(struct slot *s, struct err *err);
+/* Add the facts of this attempt. -1 with err. */
+int program_facts(struct slot *s, struct buf *facts, struct err *err);
 
 /* --- worker_channel.c: what a job tells beside its output --- */
 void channel_read(struct slot *s);
