@@ -26,14 +26,18 @@ function job_report.line(name, value)
     return ("%s=%s\n"):format(name, str)
 end
 
---- Adds lines to the file, `append(path, text)` being the way to do that: true, or nil and why not.
-function job_report.append(append, lines)
-    local all, path = table.concat(lines), job_report.path()
-    if #all > job_report.MAX then
-        return nil, ("%d bytes of lines; the limit is %d"):format(#all, job_report.MAX)
-    end
-    if not path or all == "" then return true end
-    local ok, reason = append(path, all)
+--- The lines in one, or nil and what is wrong.
+function job_report.join(lines)
+    local all = table.concat(lines)
+    if #all <= job_report.MAX then return all end
+    return nil, ("%d bytes of lines; the limit is %d"):format(#all, job_report.MAX)
+end
+
+--- Adds what join gave to the file; `append(path, text)` is the way to do that. true, or nil and
+-- why not.
+function job_report.add(append, path, lines)
+    if lines == "" then return true end
+    local ok, reason = append(path, lines)
     if not ok then return nil, ("%s: %s"):format(path, reason) end
     return true
 end

@@ -228,6 +228,9 @@ int backoff_parse(const char *text, struct backoff *out, struct err *err);
 
 const char *pack_next(const char *list, size_t len, size_t *pos);
 void pack_add(struct buf *list, int kind, const char *text);
+const char *pack_value(const struct buf *list, const char *key);
+void pack_add_value(struct buf *list, const char *key, const char *value);
+bool pack_drop(struct buf *list, const char *key);
 int pack_later(const char *text, long long *parent, const char **key, size_t *key_len,
                const char **name);
 void id_make(char *out);

@@ -90,8 +90,12 @@ local function report(state, fields)
         if not line then return nil, message end
         lines[i] = line
     end
-    local ok, message = job_report.append(state.host.fs.append, lines)
-    if not ok then return nil, message end
+    local all, message = job_report.join(lines)
+    local path = job_report.path()
+    if all and path then
+        all, message = job_report.add(state.host.fs.append, path, all)
+    end
+    if not all then return nil, message end
 end
 
 tell.functions = { log = log, output = output, progress = progress, report = report }
