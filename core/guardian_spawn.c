@@ -55,8 +55,8 @@ static void apply_env(const char *list, size_t len, struct strings *env) {
 /* What our own job (a worker may run inside one) was told is not for those we start. */
 static bool is_own_variable(const char *entry) {
     static const char *const names[] = {
-        "QUEUECTL_JOB_ID=", "QUEUECTL_JOB_NAME=", "QUEUECTL_RUN=",   "QUEUECTL_ATTEMPT=",
-        "QUEUECTL_TOKEN=",  "QUEUECTL_WORKER=",   "QUEUECTL_OUTPUT="};
+        "QUEUECTL_JOB_ID=", "QUEUECTL_JOB_NAME=", "QUEUECTL_RUN=",    "QUEUECTL_ATTEMPT=",
+        "QUEUECTL_TOKEN=",  "QUEUECTL_WORKER=",   "QUEUECTL_OUTPUT=", "QUEUECTL_REPORT="};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0)
             return true;

@@ -87,6 +87,10 @@ struct slot {
     int64_t ended_at;  /* wall */
     char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
     bool collected;    /* $QUEUECTL_OUTPUT was read, and artifacts were looked for */
+    uint64_t mark;     /* number of this attempt among the worker's */
+    bool report_read;  /* … of $QUEUECTL_REPORT was looked for, and taken away: */
+    struct buf report; /* packed =KEY=VALUE */
+    char *report_note; /* what of it was not taken, NULL: nothing */
     char *missing;     /* what was promised and not given, NULL: nothing */
     char *failure;     /* why it could not be started, NULL: it was */
     bool shortage;     /* … because the machine was short of something */
@@ -189,6 +193,10 @@ void channel_read(struct slot *s);
 /* $QUEUECTL_OUTPUT, and whether all that was promised is there: *missing says what is not (yours).
  */
 void channel_collect(struct slot *s, char **missing);
+
+/* --- worker_report.c --- */
+/* What the attempt, which has ended, reported about itself: s->report and its note. */
+void report_read(struct slot *s);
 
 /* --- worker_added.c: jobs that a job adds --- */
 /* The message that describes one. */

@@ -52,6 +52,9 @@ static int job_env(struct slot *s, const char *mark, struct buf *env, struct err
     set_env_number(env, "QUEUECTL_ATTEMPT", j->tries);
     set_env_number(env, "QUEUECTL_TOKEN", j->starts);
     set_env(env, "QUEUECTL_STORE", s->worker->store_path);
+    char *report = lease_report_path(s->worker->store, s->worker->lease.uid, s->mark);
+    set_env(env, "QUEUECTL_REPORT", report);
+    free(report);
     pack_add(env, PACK_TEXT, mark);
     if (s->output_path)
         set_env(env, "QUEUECTL_OUTPUT", s->output_path);
@@ -163,7 +166,8 @@ static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
     struct worker *w = s->worker;
     struct buf argv = {0}, env = {0};
     char mark[80];
-    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, ++w->marks);
+    s->mark = ++w->marks;
+    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, s->mark);
     int secrets = job_env(s, mark, &env, err);
     if (secrets < 0) {
         secret_wipe(&env);
