@@ -85,10 +85,12 @@ static void on_readable(struct watch *watch, uint32_t what) {
 
 static void on_idle(struct timer *t) {
     struct warm *w = OWNER(idle, t);
-    if (w->asked) /* its jobs see to that */
-        return;
-    end(w);
-    w->program = 0;
+    if (w->asked) { /* its jobs see to that */
+        loop_timer(loop, t, IDLE_US);
+    } else {
+        end(w);
+        w->program = 0;
+    }
 }
 
 void warm_read(void) {
