@@ -31,8 +31,8 @@ static int take_lock(struct lease *l, struct store *s, struct err *err) {
     l->lock_path = lock_path(s, l->uid);
     l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (l->lock_fd < 0)
-        return err_set(err, errno == EACCES ? ERR_PERM : ERR_STORE, "%s: %s", l->lock_path,
-                       strerror(errno));
+        return err_set(err, errno == EACCES || errno == EROFS ? ERR_PERM : ERR_STORE, "%s: %s",
+                       l->lock_path, strerror(errno));
     if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return err_set(err, ERR_STORE, "flock %s: %s", l->lock_path, strerror(errno));
     return 0;

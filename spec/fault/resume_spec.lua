@@ -59,7 +59,9 @@ local function resume(h, file)
     local before = t.now()
     while true do
         local run = start(h, file, "--resume")
-        if has_begun(run) or run.code <= 1 then return run end
+        if has_begun(run) then return run end
+        assert(run.code, "ended by signal " .. tostring(run.signal) .. ": " .. run:describe())
+        if run.code <= 1 then return run end
         if run.code == 3 then return nil end
         assert(run.code == 4, run:describe())
         assert(t.now() - before < 5, "not to be resumed within 5 s: " .. run:err())
