@@ -84,14 +84,16 @@ static int l_finish(lua_State *L) {
     bool snooze = strcmp(kind, "snooze") == 0;
     double ms = snooze ? luaL_checknumber(L, 2) * 1000 : 0;
     const char *text = luaL_optstring(L, snooze ? 3 : 2, "");
+    const char *class = snooze ? "" : luaL_optstring(L, 3, "");
     fflush(stdout);
     lua_pushstring(L, kind);
     char number[32];
     snprintf(number, sizeof(number), "%.0f", ms);
     lua_pushstring(L, number);
     lua_pushlstring(L, text, strnlen(text, 900)); /* last_error holds 1 KiB */
+    lua_pushstring(L, class);
     int top = lua_gettop(L);
-    return send_message(L, 'r', top - 2, top);
+    return send_message(L, 'r', top - 3, top);
 }
 
 /* host.log(level, text): a line of the job's output */
