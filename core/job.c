@@ -91,6 +91,7 @@ void attempt_free(struct attempt *a) {
     free(a->error);
     free(a->worker_name);
     free(a->report_note);
+    free(a->class);
     buf_free(&a->report);
     *a = (struct attempt){0};
 }

@@ -147,6 +147,7 @@ struct outcome {
     int64_t output_total;    /* bytes printed, stored or not */
     const char *error;       /* what people read, at most 1 KiB; NULL after success */
     bool incomplete;         /* something that outlived the job still held its output */
+    const char *class;       /* what kind of failure its function called it; NULL: nothing */
     struct bytes report;     /* packed "=KEY=VALUE": what it wrote to $QUEUECTL_REPORT */
     const char *report_note; /* what of that was not taken, and why; NULL: nothing */
 };
@@ -168,7 +169,7 @@ struct attempt {
     char *error;       /* owned; outcome.error points here */
     char *worker_name; /* owned */
     struct buf report; /* owned, as are its note and what outcome has of both */
-    char *report_note;
+    char *report_note, *class;
 };
 void attempt_free(struct attempt *a);
 

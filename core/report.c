@@ -66,6 +66,7 @@ static void add_outcome(struct buf *b, const struct outcome *o) {
     add_number(b, "duration", (double)o->duration_ms / 1000);
     add_time(b, "started_at", o->started_at);
     add_string(b, "error", o->error);
+    add_string(b, "class", o->class);
     add_report(b, o);
 }
 

@@ -83,6 +83,7 @@ static int l_finish(lua_State *L) {
     const char *kind = luaL_checkstring(L, 1);
     bool snooze = strcmp(kind, "snooze") == 0;
     const char *text = luaL_optstring(L, snooze ? 3 : 2, "");
+    const char *class = snooze ? "" : luaL_optstring(L, 3, "");
     fflush(stdout);
     lua_pushstring(L, kind);
     char ms[32] = "0";
@@ -90,8 +91,9 @@ static int l_finish(lua_State *L) {
         snprintf(ms, sizeof(ms), "%.0f", luaL_checknumber(L, 2) * 1000);
     lua_pushstring(L, ms);
     lua_pushlstring(L, text, strnlen(text, 900)); /* last_error holds 1 KiB */
+    lua_pushstring(L, class);
     int top = lua_gettop(L);
-    return send_message(L, 'r', top - 2, top);
+    return send_message(L, 'r', top - 3, top);
 }
 
 /* host.log(level, text): a line of the job's output */

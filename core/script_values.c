@@ -379,6 +379,7 @@ void script_push_attempt(lua_State *L, const struct attempt *a) {
     set_number(L, "output_total", (double)o->output_total);
     set_true(L, "incomplete", o->incomplete);
     set_string(L, "report_note", a->report_note);
+    set_string(L, "class", a->class);
     if (a->report.len) {
         script_push_values(L, &a->report);
         lua_setfield(L, -2, "report");

@@ -71,6 +71,7 @@ static const char schema_2[] =
     "ALTER TABLE spec ADD COLUMN limits TEXT;"
     "ALTER TABLE attempt ADD COLUMN report BLOB;"
     "ALTER TABLE attempt ADD COLUMN report_note TEXT;"
+    "ALTER TABLE attempt ADD COLUMN class TEXT;"
     "ALTER TABLE run ADD COLUMN fail_fast INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE run ADD COLUMN halted INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE run ADD COLUMN detached INTEGER NOT NULL DEFAULT 0;"

@@ -2,8 +2,9 @@
  * message of the channel is its length (uint32_t, of what follows), a type and texts closed by NUL:
  *   v KEY VALUE          an output
  *   p FRACTION TEXT      progress
- *   r KIND MS TEXT       the result: ok, fail, fatal (no retry), snooze (for MS), cancel; skip and
- * go are the answers of a `when` e FIELDS             a job to add, see job_fields.h */
+ *   r KIND MS TEXT CLASS the result: ok, fail, fatal (no retry), snooze (for MS), cancel; skip and
+ *                        go are the answers of a `when`
+ *   e FIELDS             a job to add, see job_fields.h */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,13 @@
 #include "pack.h"
 #include "worker_impl.h"
 
-enum { MESSAGE_MAX = 2 << 20, FILE_MAX = 1048576, VALUE_MAX = 65536, VALUES_MAX = 1048576 };
+enum {
+    MESSAGE_MAX = 2 << 20,
+    FILE_MAX = 1048576,
+    VALUE_MAX = 65536,
+    VALUES_MAX = 1048576,
+    CLASS_MAX = 64
+};
 
 static bool is_promised(const struct job *j, const char *key, size_t len) {
     size_t pos = 0;
@@ -31,7 +38,8 @@ static void keep_value(struct slot *s, const char *key, const char *given) {
     free(value);
 }
 
-static void on_result(struct slot *s, const char *kind, const char *ms, const char *text) {
+static void on_result(struct slot *s, const char *const *given) {
+    const char *kind = given[0], *ms = given[1], *text = given[2], *class = given[3];
     static const char *const kinds[] = {"",       "ok",     "fail", "fatal",
                                         "snooze", "cancel", "skip", "go"};
     int k = name_find(kinds, ARRAY_LEN(kinds), kind);
@@ -40,6 +48,8 @@ static void on_result(struct slot *s, const char *kind, const char *ms, const ch
     s->lua.snooze_ms = wait > 0 ? wait : 0;
     free(s->lua.text);
     s->lua.text = secrets_mask(s, text, true); /* it comes with at most 900 bytes */
+    free(s->lua.class);
+    s->lua.class = *class && strlen(class) <= CLASS_MAX ? secrets_mask(s, class, false) : NULL;
 }
 
 static void on_progress(struct slot *s, const char *fraction, const char *text) {
@@ -53,12 +63,12 @@ static void on_progress(struct slot *s, const char *fraction, const char *text) 
 }
 
 static void on_message(struct slot *s, char type, const char *p, size_t len) {
-    const char *texts[3] = {"", "", ""};
+    const char *texts[4] = {"", "", "", ""};
     if (type == 'e') {
         added_read(s, p, len);
         return;
     }
-    for (int i = 0; i < 3 && len; i++) {
+    for (int i = 0; i < 4 && len; i++) {
         size_t n = strnlen(p, len);
         if (n == len)
             return; /* not closed: not from us */
@@ -69,7 +79,7 @@ static void on_message(struct slot *s, char type, const char *p, size_t len) {
     if (type == 'v')
         keep_value(s, texts[0], texts[1]);
     else if (type == 'r')
-        on_result(s, texts[0], texts[1], texts[2]);
+        on_result(s, texts);
     else if (type == 'p')
         on_progress(s, texts[0], texts[1]);
 }

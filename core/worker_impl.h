@@ -54,6 +54,7 @@ enum lua_kind {
 struct lua_result {
     enum lua_kind kind;
     char *text;
+    char *class; /* of a failure: what kind it is to the job; NULL: none */
     int64_t snooze_ms;
 };
 

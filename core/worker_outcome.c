@@ -85,6 +85,7 @@ static void lua_outcome(const struct slot *s, struct outcome *o, struct buf *b) 
     case LUA_FAIL:
     case LUA_FATAL:
         o->cause = CAUSE_LUA;
+        o->class = s->lua.class;
         buf_str(b, text);
         return;
     case LUA_SNOOZE:

@@ -257,6 +257,7 @@ void slot_free(struct slot *s) {
     buf_free(&s->channel);
     buf_free(&s->values);
     free(s->lua.text);
+    free(s->lua.class);
     free(s->failure);
     free(s->missing);
     free(s->refused);

@@ -158,6 +158,29 @@ describe("a Lua job", function()
         assert.matches("dead b (try 2, after 2 attempts)", r.out, 1, true)
     end)
 
+    it("may give its failure a class, which is kept with the attempt", function()
+        local p = project.new [[
+            job "a" { retries = 1, backoff = { "10ms" }, run = function(_, ctx)
+                if ctx.attempt == 2 then error "no" end
+                return ctx.fail("busy", { class = "http.429" })
+            end }
+            job "b" { run = function(_, ctx)
+                return ctx.fail("gone", { retry = false, class = "gone" })
+            end }
+        ]]
+        local r, classes = p:run(1, "--json"), {}
+        for line in r.out:gmatch("[^\n]+") do
+            local event = t.json(line)
+            classes[#classes + 1] = event.class and event.name .. " " .. event.class
+        end
+        table.sort(classes)
+        assert.same({ "a http.429", "b gone" }, classes)
+        local tries = p:show("a").history
+        assert.same({ "http.429", "busy" }, { tries[1].class, tries[1].error })
+        assert.is_nil(tries[2].class)
+        assert.equal("gone", p:show("b").history[1].class)
+    end)
+
     it("keeps its promise of outputs or fails", function()
         local p = project.new [[
             job "a" { outputs = { "must" }, retries = 0, run = function() end }

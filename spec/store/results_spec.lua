@@ -17,15 +17,16 @@ describe("store/results (" .. backend.name .. ")", function()
         return run, made
     end
 
-    it("keeps what an attempt reported, and what of it was wrong", function()
+    it("keeps what an attempt reported, what of it was wrong, and its class", function()
         local job = s:enqueue {}
         s:finish(s:claim_one(), { exit_code = 1, state = "failed", report = "=a=1\0=b=\0",
-                                  report_note = "a note" })
+                                  report_note = "a note", class = "busy" })
         s:promote(store.wall_ms() + 1000)
         s:finish(s:claim_one(), { state = "completed" })
         local tries = s:attempts(job.seq)
-        assert.same({ "=a=1\0=b=\0", "a note" }, { tries[1].report, tries[1].report_note })
-        assert.same({ 2 }, { #tries, tries[2].report, tries[2].report_note })
+        assert.same({ "=a=1\0=b=\0", "a note", "busy" },
+                    { tries[1].report, tries[1].report_note, tries[1].class })
+        assert.same({ 2 }, { #tries, tries[2].report, tries[2].report_note, tries[2].class })
     end)
 
     describe("a job done as another one", function()

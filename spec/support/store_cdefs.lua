@@ -51,12 +51,12 @@ struct job {
 struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;
     int64_t cpu_ms, max_rss_kb; int64_t output_total; const char *error; bool incomplete;
-    struct bytes report; const char *report_note;
+    const char *class; struct bytes report; const char *report_note;
 };
 struct decision { enum job_state state; int64_t delay_ms; bool keep_try; bool too_old; };
 struct attempt {
     int64_t token; int32_t try_no; struct outcome outcome; char *error; char *worker_name;
-    struct buf report; char *report_note;
+    struct buf report; char *report_note, *class;
 };
 void attempt_free(struct attempt *a);
 

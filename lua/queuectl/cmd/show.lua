@@ -39,6 +39,7 @@ end
 local function attempt_line(attempt)
     local how = attempt.error and text.line(attempt.error) or attempt.cause
     if attempt.cause == "exit" and not attempt.error then how = "ok" end
+    if attempt.class then how = ("%s [%s]"):format(how, attempt.class) end
     local at = format.clock(attempt.started_at, core.time())
     return ("#%d  %s  %s  %s"):format(attempt.attempt, at, format.duration(attempt.duration), how)
 end
