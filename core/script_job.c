@@ -130,11 +130,16 @@ static _Noreturn void become_job(lua_State *L, const struct packet *p, struct wa
 static void on_request(lua_State *L, struct packet *p) {
     struct guardian_request r;
     struct warm_answer a = {0};
-    if (!p->whole || p->len < sizeof(a.turn) + sizeof(r))
+    if (p->len < sizeof(a.turn) + sizeof(r))
         return;
     memcpy(&a.turn, p->data, sizeof(a.turn));
     memcpy(&r, p->data + sizeof(a.turn), sizeof(r));
     a.slot = r.slot;
+    if (!p->whole) { /* we have no room for its descriptors */
+        a.why = (struct spawn_failure){.stage = SPAWN_FD, .error = EMFILE};
+        answer(WARM_SOCKET_FD, &a);
+        return;
+    }
     pid_t pid = spawn_sibling();
     if (pid == 0)
         become_job(L, p, &a);
@@ -162,7 +167,7 @@ static void use_up_heap(void) {
 
 int script_warm_main(void) {
     struct err err = {0};
-    static char data[GUARDIAN_PACKET_MAX];
+    static char data[sizeof(uint64_t) + GUARDIAN_PACKET_MAX]; /* the turn, the request */
     struct packet p = {.data = data, .cap = sizeof(data)};
     fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC); /* kept: its number must not become another file's */
     fcntl(WARM_SOCKET_FD, F_SETFD, FD_CLOEXEC);
