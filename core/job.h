@@ -132,6 +132,7 @@ struct job {
     char *cwd, *stdin_path, *backoff, *description, *tags, *meta;
     struct buf artifacts;
     bool when, fail_fast;
+    bool agreed; /* its `when` has said yes */
     int64_t start_at, max_age_ms;
     char *limits; /* "MEMORY_BYTES CPU_SECONDS FILES NICE", 0: none of it; NULL: none at all */
     char *source; /* hash of its program: its own, or else its run's */
@@ -147,6 +148,7 @@ struct outcome {
     int64_t output_total; /* bytes printed, stored or not */
     const char *error;    /* what people read, at most 1 KiB; NULL after success */
     bool incomplete;      /* something that outlived the job still held its output */
+    bool agreed;          /* its `when` was asked and said yes */
 };
 
 /* What becomes of the job. */

@@ -56,7 +56,7 @@ static const char schema_1[] =
     "  started_at INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL,"
     "  beat_boot_ms INTEGER NOT NULL, stop INTEGER NOT NULL DEFAULT 0);";
 
-/* Columns of spec and run, and:
+/* Columns of spec and run (of which wants_when does change: enum in store_sqlite_impl.h), and:
  * run_job:  jobs added to a run beside its own, which are a range of seqs.
  * artifact: files a job has kept.
  * Counters of a run now follow all of its jobs, also those that left its lane by a retry; a run

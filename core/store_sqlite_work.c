@@ -282,6 +282,12 @@ static int forget_artifacts(struct sqlite_store *s, const struct job *j, struct 
     return q_run(s, err, "DELETE FROM artifact WHERE job = ?", "i", j->seq);
 }
 
+/* Not asked again at the next try. */
+static int note_agreed(struct sqlite_store *s, const struct job *j, struct err *err) {
+    return q_run(s, err, "UPDATE spec SET wants_when = ? WHERE seq = ?", "ii", (int64_t)WHEN_AGREED,
+                 j->seq);
+}
+
 int op_finish(struct store *base, const struct job *j, const struct outcome *o, struct decision *d,
               struct err *err) {
     struct sqlite_store *s = self(base);
@@ -306,6 +312,7 @@ int op_finish(struct store *base, const struct job *j, const struct outcome *o, 
     bool tried = o->cause != CAUSE_NONE && o->cause != CAUSE_EXPIRED;
     if ((tried && attempt_add(s, j, o, err) < 0) ||
         (d->state == JOB_COMPLETED && forget_artifacts(s, j, err) < 0) ||
+        (o->agreed && !job_is_final(d->state) && note_agreed(s, j, err) < 0) ||
         change_state(s, &ref, d->state, cause, err) < 0)
         return -1;
     if (cause == CAUSE_FAIL_FAST && note_halt(s, &ref, err) < 0)

@@ -2,8 +2,10 @@
  * message of the channel is its length (uint32_t, of what follows), a type and texts closed by NUL:
  *   v KEY VALUE          an output
  *   p FRACTION TEXT      progress
- *   r KIND MS TEXT       the result: ok, fail, fatal (no retry), snooze (for MS), cancel; skip and
- * go are the answers of a `when` e FIELDS             a job to add, see job_fields.h */
+ *   r KIND MS TEXT       the result: ok, fail, fatal (no retry), snooze (for MS), cancel; the
+ *                        answer of a `when`: skip is a result, too, and after go comes another
+ *                        one, or the process executes the job's command
+ *   e FIELDS             a job to add, see job_fields.h */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,7 @@ static void on_result(struct slot *s, const char *kind, const char *ms, const ch
                                         "snooze", "cancel", "skip", "go"};
     int k = name_find(kinds, ARRAY_LEN(kinds), kind);
     s->lua.kind = k > 0 ? (enum lua_kind)k : LUA_FAIL;
+    s->lua.agreed = s->lua.agreed || s->lua.kind == LUA_GO;
     long long wait = strtoll(ms, NULL, 10);
     s->lua.snooze_ms = wait > 0 ? wait : 0;
     free(s->lua.text);

@@ -220,7 +220,8 @@ struct outcome slot_outcome(struct slot *s, char **text) {
                         .cpu_ms = s->exit.cpu_ms,
                         .max_rss_kb = s->exit.max_rss_kb,
                         .output_total = s->output.total,
-                        .incomplete = s->incomplete};
+                        .incomplete = s->incomplete,
+                        .agreed = s->lua.agreed};
     struct buf b = {0};
     choose_cause(s, &o, &b);
     if (outcome_is_success(&s->job, &o))

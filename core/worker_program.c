@@ -27,7 +27,7 @@ void programs_free(struct worker *w) {
 }
 
 static bool asks_when(const struct job *j) {
-    return j->when && j->tries <= 1;
+    return j->when && !j->agreed;
 }
 
 bool starts_in_lua(const struct job *j) {
