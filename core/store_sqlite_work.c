@@ -410,7 +410,8 @@ int op_has_work(struct store *base, int64_t lane, struct err *err) {
     int64_t one = 0;
     return q_int(self(base), err, &one,
                  "SELECT 1 WHERE EXISTS (SELECT 1 FROM ready WHERE lane = ?1)"
-                 " OR EXISTS (SELECT 1 FROM job WHERE state = 4 AND lane = ?1)"
+                 " OR EXISTS (SELECT 1 FROM job WHERE state = 4 AND state NOT IN (1, 2)"
+                 "   AND lane = ?1)"
                  " OR EXISTS (SELECT 1 FROM job WHERE state = 2 AND lane = ?1)"
                  " OR EXISTS (SELECT 1 FROM timed t JOIN job USING(seq)"
                  "   WHERE t.lane = ?1 AND state = 1 AND starts > 0)",
