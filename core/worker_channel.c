@@ -25,8 +25,12 @@ static bool is_promised(const struct job *j, const char *key, size_t len) {
 
 /* The last value of a key counts. All together are bounded: who gives more gets the first of them.
  */
-static void keep_value(struct slot *s, const char *key, const char *given) {
+static void keep_value(struct slot *s, const char *given_key, const char *given) {
     char *value = secrets_mask(s, given, false);
+    /* A promised one stands in the jobs file. */
+    char *key = is_promised(&s->job, given_key, strlen(given_key))
+                    ? xstrdup(given_key)
+                    : secrets_mask(s, given_key, false);
     size_t pos = 0, at = 0, len = strlen(key);
     for (const char *e; (e = pack_next(s->values.data, s->values.len, &pos)); at = pos) {
         if (strncmp(e + 1, key, len) != 0 || e[1 + len] != '=')
@@ -40,6 +44,7 @@ static void keep_value(struct slot *s, const char *key, const char *given) {
         pack_add(&s->values, PACK_TEXT, entry);
         free(entry);
     }
+    free(key);
     free(value);
 }
 

@@ -111,6 +111,16 @@ describe("a secret", function()
         assert.equal("", t.run({ "grep", "-rlaF", SECRET.SPEC_SECRET, p.dir }).out)
     end)
 
+    it("is not the name of an output, either", function()
+        local p = project.new [[
+            job "a" { env = { A = secret "env:SPEC_SECRET" },
+                      run = function() return { [os.getenv "A"] = "x", other = "y" } end } ]]
+        p:run(0, { SPEC_SECRET = "hunter2_hunter2" })
+        assert.same({ ["***"] = "x", other = "y" }, p:show("a").outputs)
+        local t = require "support"
+        assert.equal("", t.run({ "grep", "-rlaF", "hunter2_hunter2", p.dir }).out)
+    end)
+
     it("of one function is not there in the next", function()
         local p = project.new [[
             job "one" { env = { A = secret "file:key" },
