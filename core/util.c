@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -231,6 +232,27 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *err) {
         err_set(err, ERR_FAILED, "%s: %s", path, strerror(errno));
     close(fd);
     return rc;
+}
+
+int write_all(int fd, const void *p, size_t len) {
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(fd, (const char *)p + done, len - done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return 0;
+}
+
+int memory_file(const char *name, const void *p, size_t len) {
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd >= 0 && (write_all(fd, p, len) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
+        int error = errno;
+        fd_close(&fd);
+        errno = error;
+    }
+    return fd;
 }
 
 void fd_close(int *fd) {

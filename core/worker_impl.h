@@ -172,8 +172,8 @@ void slot_free(struct slot *s);
 
 /* --- worker_start.c: what a job is started with --- */
 int start_job(struct slot *s, struct err *err);
-/* A memory file of these bytes, to be read from its beginning; yours to close. -1 with err. */
-int memory_file(const char *name, const struct buf *bytes, struct err *err);
+/* As memory_file(): -1 with err. */
+int memory_fd(const char *name, const struct buf *bytes, struct err *err);
 /* errno of a machine that is short of processes, memory or descriptors: not the job's fault. */
 bool is_shortage(int error);
 

@@ -51,7 +51,7 @@ static int read_program(struct worker *w, const struct job *j, struct buf *text,
 static int load(struct worker *w, const struct job *j, struct program *p, struct err *err) {
     struct buf text = {0};
     int rc = read_program(w, j, &text, err);
-    p->fd = rc < 0 ? -1 : memory_file("jobs.lua", &text, err);
+    p->fd = rc < 0 ? -1 : memory_fd("jobs.lua", &text, err);
     if (p->fd >= 0) {
         p->hash = xstrdup(j->source);
         p->number = ++w->programs_made;
@@ -118,7 +118,7 @@ int program_facts(struct slot *s, struct err *err) {
     add_command(&facts, j);
     int fd = s->worker->store->ops->needs(s->worker->store, j->seq, &facts, err);
     if (fd == 0)
-        fd = memory_file("facts", &facts, err);
+        fd = memory_fd("facts", &facts, err);
     buf_free(&facts);
     return fd;
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,21 +57,9 @@ static int job_env(struct slot *s, const char *mark, struct buf *env, struct err
 
 /* ---- standard input ---- */
 
-int memory_file(const char *name, const struct buf *bytes, struct err *err) {
-    int fd = memfd_create(name, MFD_CLOEXEC);
-    size_t done = 0;
-    while (fd >= 0 && done < bytes->len) {
-        ssize_t n = write(fd, bytes->data + done, bytes->len - done);
-        if (n < 0)
-            fd_close(&fd);
-        else
-            done += (size_t)n;
-    }
-    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-        err_set(err, ERR_FAILED, "memory file: %s", strerror(errno));
-        fd_close(&fd);
-    }
-    return fd;
+int memory_fd(const char *name, const struct buf *bytes, struct err *err) {
+    int fd = memory_file(name, bytes->data, bytes->len);
+    return fd < 0 ? err_set(err, ERR_FAILED, "memory file: %s", strerror(errno)) : fd;
 }
 
 static int stdin_from_file(const struct job *j, struct err *err) {
@@ -89,7 +76,7 @@ static int stdin_from_file(const struct job *j, struct err *err) {
 }
 
 static int open_stdin(const struct job *j, struct err *err) {
-    return j->stdin_path ? stdin_from_file(j, err) : memory_file("stdin", &j->stdin_text, err);
+    return j->stdin_path ? stdin_from_file(j, err) : memory_fd("stdin", &j->stdin_text, err);
 }
 
 /* ---- pipes ---- */
@@ -212,8 +199,10 @@ int start_job(struct slot *s, struct err *err) {
     errno = 0;
     if (s->job.error) /* a value it needs is missing: claim said so */
         rc = err_set(err, ERR_FAILED, "%s", s->job.error);
-    else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0)
+    else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0) {
+        errno = 0; /* not one that something met on the way and overcame */
         rc = send_request(s, &f, err);
+    }
     s->shortage = rc < 0 && is_shortage(errno);
     if (f.fds[0] == s->worker->null_fd)
         f.fds[0] = -1;
