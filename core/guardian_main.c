@@ -162,13 +162,22 @@ static enum kin kin_after_exec(const struct ward *w, pid_t pid) {
     return kin;
 }
 
+/* Our children. What a fork of a warm process has started is here only after the fork has answered:
+ * with the answer read, its job is known. */
+static ssize_t list_children(pid_t **pids) {
+    ssize_t n = proc_children(pids);
+    if (any_asked())
+        warm_read();
+    return n;
+}
+
 /* Processes whose parents ended come to us as sub-reaper; so a job's tree is gone when its leader
  * has ended and none of our other children is of it. Reaps the dead. A stranger goes when no job
  * runs that could have started it. */
 static bool has_strays(const struct ward *w, int signo) {
     pid_t *pids;
     bool found = false;
-    ssize_t n = proc_children(&pids);
+    ssize_t n = list_children(&pids);
     for (ssize_t i = 0; i < n; i++) {
         if (is_known_or_reaped(pids[i]))
             continue;
@@ -196,7 +205,7 @@ static void reap_strays(void) {
 static void on_strangers(struct timer *t) {
     pid_t *pids;
     bool some = false;
-    ssize_t n = proc_children(&pids);
+    ssize_t n = list_children(&pids);
     for (ssize_t i = 0; i < n; i++) {
         if (is_known_or_reaped(pids[i]))
             continue;
@@ -524,6 +533,14 @@ static size_t texts_len(const struct guardian_request *r) {
            r->facts_len;
 }
 
+/* Descriptors of the request were dropped on the way: we may have no more. As with every job that
+ * cannot be started it is said that it was to be. */
+static void refuse(uint32_t slot) {
+    tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = slot});
+    tell(&(struct guardian_event){
+        .type = GUARD_FAILED, .slot = slot, .stage = SPAWN_FD, .error = EMFILE});
+}
+
 /* 1 a request was handled, 0 none now, -1 the worker is gone. */
 static int read_request(void) {
     struct packet *p = &g.packet;
@@ -534,9 +551,8 @@ static int read_request(void) {
         bool whole = p->whole && texts_len(&r) + sizeof(r) == p->len;
         if (r.slot < g.n && whole)
             on_request(&r, p);
-        else if (r.slot < g.n && r.type == GUARD_SPAWN) /* descriptors may have been dropped */
-            tell(&(struct guardian_event){
-                .type = GUARD_FAILED, .slot = r.slot, .stage = SPAWN_FD, .error = EMFILE});
+        else if (r.slot < g.n && r.type == GUARD_SPAWN)
+            refuse(r.slot);
     }
     packet_close_fds(p);
     return rc;

@@ -106,12 +106,12 @@ static struct spawn describe(const struct guardian_request *r, const struct text
 /* What is executed anew reads its facts from a descriptor, which stands before the program's. */
 static int add_facts(const struct guardian_request *r, const struct texts *t, struct spawn *s,
                      int *fd) {
-    struct buf facts = {.data = (char *)(uintptr_t)t->facts, .len = r->facts_len};
     int last = s->fds_len - 1;
     *fd = -1;
     if (!r->facts_len)
         return 0;
-    if (last < 0 || s->fds_len == SPAWN_FDS || (*fd = memory_file("facts", &facts, NULL)) < 0)
+    if (last < 0 || s->fds_len == SPAWN_FDS ||
+        (*fd = memory_file("facts", t->facts, r->facts_len, NULL)) < 0)
         return -1;
     s->fds[s->fds_len++] = s->fds[last];
     s->fds[last] = *fd;

@@ -132,6 +132,7 @@ struct job {
     char *cwd, *stdin_path, *backoff, *description, *tags, *meta;
     struct buf artifacts;
     bool when, fail_fast;
+    bool agreed; /* its `when` has said yes */
     int64_t start_at, max_age_ms;
     char *limits; /* "MEMORY_BYTES CPU_SECONDS FILES NICE", 0: none of it; NULL: none at all */
     char *source; /* hash of its program: its own, or else its run's */
@@ -150,6 +151,7 @@ struct outcome {
     const char *class;       /* what kind of failure its function called it; NULL: nothing */
     struct bytes report;     /* packed "=KEY=VALUE": what it wrote to $QUEUECTL_REPORT */
     const char *report_note; /* what of that was not taken, and why; NULL: nothing */
+    bool agreed;             /* its `when` was asked and said yes */
 };
 
 /* What becomes of the job. */

@@ -12,6 +12,7 @@
 enum { KEY_MAX = 32, PATH_LEN = 4096, TEXT_LEN = 65536 };
 
 #define LONGEST_MS (INT64_C(36500) * 86400000)
+#define LATEST_MS INT64_C(253402300799999) /* the end of the year 9999 */
 
 enum field_type {
     FIELD_TEXT,
@@ -60,7 +61,7 @@ static const struct field fields[] = {
     NUMBER(FIELD_INT64, timeout_ms, 0, LONGEST_MS),
     NUMBER(FIELD_INT64, kill_after_ms, 0, LONGEST_MS),
     NUMBER(FIELD_INT64, delay_ms, 0, LONGEST_MS),
-    NUMBER(FIELD_INT64, start_at, 0, INT64_MAX / 2),
+    NUMBER(FIELD_INT64, start_at, 0, LATEST_MS),
     NUMBER(FIELD_INT64, max_age_ms, 0, LONGEST_MS),
     NUMBER(FIELD_BOOL, allow_failure, 0, 1),
     NUMBER(FIELD_BOOL, fail_fast, 0, 1),

@@ -252,19 +252,6 @@ static int replacement_close(struct replacement *r, int rc) {
     return rc;
 }
 
-static int write_text(int fd, const char *text, size_t len) {
-    while (len) {
-        ssize_t n = write(fd, text, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        text += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* fs.write(path, text) */
 static int l_write(lua_State *L) {
     struct replacement r;
@@ -272,7 +259,7 @@ static int l_write(lua_State *L) {
     const char *text = luaL_checklstring(L, 2, &len);
     if (replacement_open(&r, luaL_checkstring(L, 1), 0644) < 0)
         return fail_with(L, errno);
-    return done(L, replacement_close(&r, write_text(r.fd, text, len)));
+    return done(L, replacement_close(&r, write_all(r.fd, text, len)));
 }
 
 int script_append(lua_State *L) {

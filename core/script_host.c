@@ -22,23 +22,11 @@ extern char **environ;
 
 /* ---- the channel ---- */
 
-static void write_all(int fd, const char *p, size_t len) {
-    while (len) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return; /* the worker is gone: nobody is left to tell */
-        p += n;
-        len -= (size_t)n;
-    }
-}
-
 /* Closes the message in `b`, which began with begin_message, and sends it in one write. */
 static void end_message(struct buf *b) {
     uint32_t len = (uint32_t)(b->len - sizeof(len));
     memcpy(b->data, &len, sizeof(len));
-    write_all(CHANNEL_FD, b->data, b->len);
+    write_all(CHANNEL_FD, b->data, b->len); /* fails when nobody is left to tell */
     buf_free(b);
 }
 

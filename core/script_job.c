@@ -141,11 +141,16 @@ static _Noreturn void become_job(lua_State *L, int sock, const struct packet *p,
 static void on_request(lua_State *L, int sock, struct packet *p) {
     struct guardian_request r;
     struct warm_answer a = {0};
-    if (!p->whole || p->len < sizeof(a.turn) + sizeof(r))
-        spawn_leave(1); /* descriptors ran out, say: the guardian executes it anew */
+    if (p->len < sizeof(a.turn) + sizeof(r))
+        return;
     memcpy(&a.turn, p->data, sizeof(a.turn));
     memcpy(&r, p->data + sizeof(a.turn), sizeof(r));
     a.slot = r.slot;
+    if (!p->whole) { /* we have no room for its descriptors */
+        a.why = (struct spawn_failure){.stage = SPAWN_FD, .error = EMFILE};
+        answer(WARM_SOCKET_FD, &a);
+        return;
+    }
     pid_t pid = spawn_sibling();
     if (pid == 0)
         become_job(L, sock, p, &a);
@@ -173,7 +178,7 @@ static void use_up_heap(void) {
 
 int script_warm_main(void) {
     struct err err = {0};
-    static char data[GUARDIAN_PACKET_MAX + sizeof(uint64_t)];
+    static char data[sizeof(uint64_t) + GUARDIAN_PACKET_MAX]; /* the turn, the request */
     struct packet p = {.data = data, .cap = sizeof(data)};
     /* Both stay open: a job gets others at these numbers, which must not be those of its files. */
     fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC);

@@ -133,30 +133,10 @@ static int l_write(lua_State *L) {
     int fd = (int)luaL_checkinteger(L, 1);
     size_t len;
     const char *p = luaL_checklstring(L, 2, &len);
-    while (len) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_errno(L, fd == STDOUT_FILENO ? "standard output" : "standard error");
-        p += n;
-        len -= (size_t)n;
-    }
+    if (write_all(fd, p, len) < 0)
+        return fail_errno(L, fd == STDOUT_FILENO ? "standard output" : "standard error");
     lua_pushboolean(L, 1);
     return 1;
-}
-
-static int fill_file(int fd, const char *p, size_t len) {
-    while (len) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno != EINTR)
-            return -1;
-        if (n > 0) {
-            p += n;
-            len -= (size_t)n;
-        }
-    }
-    return fsync(fd);
 }
 
 /* core.write_file(path, bytes) -> true, or nil, message, code. Only the owner may read it, and
@@ -169,7 +149,7 @@ static int l_write_file(lua_State *L) {
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail_errno(L, path);
-    int rc = fill_file(fd, p, len), saved = errno;
+    int rc = write_all(fd, p, len) < 0 || fsync(fd) < 0 ? -1 : 0, saved = errno;
     close(fd);
     if (rc == 0 && rename(temporary, path) < 0) {
         rc = -1;

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,24 +17,10 @@ enum { PIPE_GRACE_MS = 2000 }; /* after KILL, for pipes somebody else still hold
 
 /* ---- start ---- */
 
-static int memory_input(const struct capture_request *r) {
-    int fd = memfd_create("stdin", MFD_CLOEXEC);
-    size_t done = 0;
-    while (fd >= 0 && done < r->input_len) {
-        ssize_t n = write(fd, r->input + done, r->input_len - done);
-        if (n <= 0)
-            fd_close(&fd);
-        else
-            done += (size_t)n;
-    }
-    if (fd >= 0)
-        lseek(fd, 0, SEEK_SET);
-    return fd;
-}
-
 static int input_file(const struct capture_request *r, struct err *err) {
     const char *path = r->input_path ? r->input_path : "/dev/null";
-    int fd = r->input ? memory_input(r) : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = r->input ? memory_file("stdin", r->input, r->input_len, NULL)
+                      : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         err_set(err, ERR_FAILED, "stdin: %s%s%s", r->input ? "" : path, r->input ? "" : ": ",
                 strerror(errno));

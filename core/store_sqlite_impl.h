@@ -8,6 +8,9 @@
 
 enum { STATEMENT_SLOTS = 256, SCHEMA_VERSION = 2, APPLICATION_ID = 0x51435431 /* "QCT1" */ };
 
+/* spec.wants_when: what has become of the job's `when`. */
+enum { WHEN_NONE = 0, WHEN_TO_ASK = 1, WHEN_AGREED = 2 };
+
 /* Changes of the counters in this transaction: written once, at its commit. */
 struct counter_delta {
     char queue[QUEUE_MAX_LEN + 1];

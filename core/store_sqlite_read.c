@@ -68,7 +68,8 @@ static void read_spec_row(sqlite3_stmt *st, struct job *j) {
     j->source = col_text(st, 40);
     j->start_at = sqlite3_column_int64(st, 41);
     j->max_age_ms = sqlite3_column_int64(st, 42);
-    j->when = sqlite3_column_int(st, 43);
+    j->when = sqlite3_column_int(st, 43) != WHEN_NONE;
+    j->agreed = sqlite3_column_int(st, 43) == WHEN_AGREED;
     j->fail_fast = sqlite3_column_int(st, 44);
     col_buf(st, 45, &j->artifacts);
     j->limits = col_text(st, 46);

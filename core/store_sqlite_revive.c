@@ -17,7 +17,8 @@ static int count_run_up(struct sqlite_store *s, const struct job_ref *j, struct 
                : 0;
 }
 
-/* Back with fresh tries, to where j->lane says. Only one that never ran has its delay before it. */
+/* Back with fresh tries, its `when` to be asked, to where j->lane says. Only one that never ran has
+ * its delay before it. */
 static int restart(struct sqlite_store *s, const struct job_ref *j, int64_t waits, int64_t now,
                    struct err *err) {
     enum job_state to = waits ? JOB_WAITING : JOB_PENDING;
@@ -27,7 +28,9 @@ static int restart(struct sqlite_store *s, const struct job_ref *j, int64_t wait
               "UPDATE job SET lane = ?2, tries = 0, deaths = 0, waits = ?3, error = NULL,"
               " worker = 0, cancel = 0, run_at = ?4, exit_code = -1, signal = -1,"
               " delay_ms = iif(starts OR NOT ?3, 0, delay_ms), finished_at = 0 WHERE seq = ?1",
-              "iiii", j->seq, j->lane, waits, run_at) < 0)
+              "iiii", j->seq, j->lane, waits, run_at) < 0 ||
+        q_run(s, err, "UPDATE spec SET wants_when = ?2 WHERE seq = ?1 AND wants_when = ?3", "iii",
+              j->seq, (int64_t)WHEN_TO_ASK, (int64_t)WHEN_AGREED) < 0)
         return -1;
     return waits ? 0 : line_up(s, j, run_at, now, err);
 }

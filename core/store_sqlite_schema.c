@@ -56,11 +56,10 @@ static const char schema_1[] =
     "  started_at INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL,"
     "  beat_boot_ms INTEGER NOT NULL, stop INTEGER NOT NULL DEFAULT 0);";
 
-/* Columns of spec, attempt and run, and:
- * run_job:  jobs added to a run beside its own, which are a range of seqs.
- * artifact: files a job has kept.
- * Counters of a run now follow all of its jobs, also those that left its lane by a retry; a run
- * whose unfinished jobs all did so is what is called detached from here on. */
+/* Columns of spec, attempt and run (wants_when of spec does change: enum in store_sqlite_impl.h),
+ * and: run_job:  jobs added to a run beside its own, which are a range of seqs. artifact: files a
+ * job has kept. Counters of a run now follow all of its jobs, also those that left its lane by a
+ * retry; a run whose unfinished jobs all did so is what is called detached from here on. */
 static const char schema_2[] =
     "ALTER TABLE spec ADD COLUMN source TEXT;"
     "ALTER TABLE spec ADD COLUMN start_at INTEGER NOT NULL DEFAULT 0;"

@@ -284,6 +284,12 @@ static int forget_artifacts(struct sqlite_store *s, const struct job *j, struct 
     return q_run(s, err, "DELETE FROM artifact WHERE job = ?", "i", j->seq);
 }
 
+/* Not asked again at the next try. */
+static int note_agreed(struct sqlite_store *s, const struct job *j, struct err *err) {
+    return q_run(s, err, "UPDATE spec SET wants_when = ? WHERE seq = ?", "ii", (int64_t)WHEN_AGREED,
+                 j->seq);
+}
+
 int op_finish(struct store *base, const struct job *j, const struct outcome *o, struct decision *d,
               struct err *err) {
     struct sqlite_store *s = self(base);
@@ -308,6 +314,7 @@ int op_finish(struct store *base, const struct job *j, const struct outcome *o, 
     bool tried = o->cause != CAUSE_NONE && o->cause != CAUSE_EXPIRED;
     if ((tried && attempt_add(s, j, o, err) < 0) ||
         (d->state == JOB_COMPLETED && forget_artifacts(s, j, err) < 0) ||
+        (o->agreed && !job_is_final(d->state) && note_agreed(s, j, err) < 0) ||
         change_state(s, &ref, d->state, cause, err) < 0)
         return -1;
     if (cause == CAUSE_FAIL_FAST && note_halt(s, &ref, err) < 0)
@@ -405,7 +412,8 @@ int op_has_work(struct store *base, int64_t lane, struct err *err) {
     int64_t one = 0;
     return q_int(self(base), err, &one,
                  "SELECT 1 WHERE EXISTS (SELECT 1 FROM ready WHERE lane = ?1)"
-                 " OR EXISTS (SELECT 1 FROM job WHERE state = 4 AND lane = ?1)"
+                 " OR EXISTS (SELECT 1 FROM job WHERE state = 4 AND state NOT IN (1, 2)"
+                 "   AND lane = ?1)"
                  " OR EXISTS (SELECT 1 FROM job WHERE state = 2 AND lane = ?1)"
                  " OR EXISTS (SELECT 1 FROM timed t JOIN job USING(seq)"
                  "   WHERE t.lane = ?1 AND state = 1 AND starts > 0)",

@@ -234,6 +234,28 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *err) {
     return rc;
 }
 
+int write_all(int fd, const void *p, size_t len) {
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(fd, (const char *)p + done, len - done);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return 0;
+}
+
+int memory_file(const char *name, const void *p, size_t len, struct err *err) {
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0 || write_all(fd, p, len) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+        int error = errno;
+        err_set(err, ERR_FAILED, "memory file: %s", strerror(error));
+        fd_close(&fd);
+        errno = error;
+    }
+    return fd;
+}
+
 void fd_close(int *fd) {
     if (*fd >= 0)
         close(*fd);
@@ -251,21 +273,4 @@ void fds_close(int *fds, int n) {
         for (int i = from; i < to; i++)
             fds[i] = -1;
     }
-}
-
-int memory_file(const char *name, const struct buf *bytes, struct err *err) {
-    int fd = memfd_create(name, MFD_CLOEXEC);
-    size_t done = 0;
-    while (fd >= 0 && done < bytes->len) {
-        ssize_t n = write(fd, bytes->data + done, bytes->len - done);
-        if (n < 0)
-            fd_close(&fd);
-        else
-            done += (size_t)n;
-    }
-    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-        err_set(err, ERR_FAILED, "memory file: %s", strerror(errno));
-        fd_close(&fd);
-    }
-    return fd;
 }

@@ -65,12 +65,16 @@ char *text_escape(const char *p, size_t len, size_t max);
 /* Read at most max bytes of a regular file. Returns 0, or -1 with err. out->data yours to free. */
 int file_read(const char *path, size_t max, struct buf *out, struct err *err);
 
+/* Write all of it: 0, or -1 with errno. */
+int write_all(int fd, const void *p, size_t len);
+
+/* A file in memory of these bytes, to be read from its beginning; `name` shows in /proc. Yours to
+ * close. -1 with err and errno. */
+int memory_file(const char *name, const void *p, size_t len, struct err *err);
+
 /* Close if open, and mark as closed. */
 void fd_close(int *fd);
 /* The same for several, -1 among them: those whose numbers follow each other with one call. */
 void fds_close(int *fds, int n);
-
-/* A memory file of these bytes, to be read from its beginning; yours to close. -1 with err. */
-int memory_file(const char *name, const struct buf *bytes, struct err *err);
 
 #endif

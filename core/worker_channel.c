@@ -2,8 +2,9 @@
  * message of the channel is its length (uint32_t, of what follows), a type and texts closed by NUL:
  *   v KEY VALUE          an output
  *   p FRACTION TEXT      progress
- *   r KIND MS TEXT CLASS the result: ok, fail, fatal (no retry), snooze (for MS), cancel; skip and
- *                        go are the answers of a `when`
+ *   r KIND MS TEXT CLASS the result: ok, fail, fatal (no retry), snooze (for MS), cancel; the
+ *                        answer of a `when`: skip is a result, too, and after go comes another
+ *                        one, or the process executes the job's command
  *   e FIELDS             a job to add, see job_fields.h */
 #include <ctype.h>
 #include <stdlib.h>
@@ -30,11 +31,16 @@ static bool is_promised(const struct job *j, const char *key, size_t len) {
 
 /* The last value of a key counts. All together are bounded: who gives more gets the first of them.
  */
-static void keep_value(struct slot *s, const char *key, const char *given) {
+static void keep_value(struct slot *s, const char *given_key, const char *given) {
     char *value = secrets_mask(s, given, false);
+    /* A promised one stands in the jobs file. */
+    char *key = is_promised(&s->job, given_key, strlen(given_key))
+                    ? xstrdup(given_key)
+                    : secrets_mask(s, given_key, false);
     pack_drop(&s->values, key);
     if (s->values.len + strlen(value) <= VALUES_MAX)
         pack_add_value(&s->values, key, value);
+    free(key);
     free(value);
 }
 
@@ -44,6 +50,7 @@ static void on_result(struct slot *s, const char *const *given) {
                                         "snooze", "cancel", "skip", "go"};
     int k = name_find(kinds, ARRAY_LEN(kinds), kind);
     s->lua.kind = k > 0 ? (enum lua_kind)k : LUA_FAIL;
+    s->lua.agreed = s->lua.agreed || s->lua.kind == LUA_GO;
     long long wait = strtoll(ms, NULL, 10);
     s->lua.snooze_ms = wait > 0 ? wait : 0;
     free(s->lua.text);

@@ -49,10 +49,11 @@ enum lua_kind {
     LUA_SNOOZE,
     LUA_CANCEL,
     LUA_SKIP, /* its `when` said no */
-    LUA_GO,   /* its `when` said yes, and the process executes the command itself now */
+    LUA_GO,   /* its `when` said yes: now comes the function, or the process executes the command */
 };
 struct lua_result {
-    enum lua_kind kind;
+    enum lua_kind kind; /* what was said last */
+    bool agreed;        /* LUA_GO was said */
     char *text;
     char *class; /* of a failure: what kind it is to the job; NULL: none */
     int64_t snooze_ms;
@@ -180,8 +181,8 @@ int start_job(struct slot *s, struct err *err);
 bool is_shortage(int error);
 
 /* --- worker_program.c: what the process of a Lua job reads --- */
-/* A Lua function has the first word: the job itself, or its `when`, which is asked once, before the
- * first try. */
+/* A Lua function has the first word: the job itself, or its `when`, which is asked until it has
+ * said yes or no, and not again at a further try. */
 bool starts_in_lua(const struct job *j);
 /* The program of the job: NULL with err. Valid until the next call. */
 const struct program *program_of(struct worker *w, const struct job *j, struct err *err);

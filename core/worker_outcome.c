@@ -221,7 +221,8 @@ struct outcome slot_outcome(struct slot *s, char **text) {
                         .cpu_ms = s->exit.cpu_ms,
                         .max_rss_kb = s->exit.max_rss_kb,
                         .output_total = s->output.total,
-                        .incomplete = s->incomplete};
+                        .incomplete = s->incomplete,
+                        .agreed = s->lua.agreed};
     struct buf b = {0};
     report_read(s);
     o.report = (struct bytes){s->report.data, s->report.len};

@@ -27,7 +27,7 @@ void programs_free(struct worker *w) {
 }
 
 static bool asks_when(const struct job *j) {
-    return j->when && j->tries <= 1;
+    return j->when && !j->agreed;
 }
 
 bool starts_in_lua(const struct job *j) {
@@ -51,7 +51,7 @@ static int read_program(struct worker *w, const struct job *j, struct buf *text,
 static int load(struct worker *w, const struct job *j, struct program *p, struct err *err) {
     struct buf text = {0};
     int rc = read_program(w, j, &text, err);
-    p->fd = rc < 0 ? -1 : memory_file("jobs.lua", &text, err);
+    p->fd = rc < 0 ? -1 : memory_file("jobs.lua", text.data, text.len, err);
     if (p->fd >= 0) {
         p->hash = xstrdup(j->source);
         p->number = ++w->programs_made;

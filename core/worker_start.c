@@ -77,7 +77,8 @@ static int stdin_from_file(const struct job *j, struct err *err) {
 }
 
 static int open_stdin(const struct job *j, struct err *err) {
-    return j->stdin_path ? stdin_from_file(j, err) : memory_file("stdin", &j->stdin_text, err);
+    return j->stdin_path ? stdin_from_file(j, err)
+                         : memory_file("stdin", j->stdin_text.data, j->stdin_text.len, err);
 }
 
 /* ---- pipes ---- */
@@ -99,7 +100,7 @@ static int open_lua_fds(struct slot *s, struct job_fds *f, struct err *err) {
         program_facts(s, &f->facts, err) < 0)
         return -1;
     if (f->facts.len > FACTS_IN_PACKET) {
-        if ((f->fds[f->n] = memory_file("facts", &f->facts, err)) < 0)
+        if ((f->fds[f->n] = memory_file("facts", f->facts.data, f->facts.len, err)) < 0)
             return -1;
         f->n++;
         buf_free(&f->facts);
@@ -205,8 +206,10 @@ int start_job(struct slot *s, struct err *err) {
     errno = 0;
     if (s->job.error) /* a value it needs is missing: claim said so */
         rc = err_set(err, ERR_FAILED, "%s", s->job.error);
-    else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0)
+    else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0) {
+        errno = 0; /* not one that something met on the way and overcame */
         rc = send_request(s, &f, err);
+    }
     s->shortage = rc < 0 && is_shortage(errno);
     own = f.fds[0] == s->worker->null_fd ? 1 : 0;
     fds_close(f.fds + own, (f.program ? f.n - 1 : f.n) - own);

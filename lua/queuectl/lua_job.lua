@@ -12,10 +12,11 @@
 --   enqueue(fields)        jobs/ctx/enqueue.lua
 --   cancelled() -> whether TERM has come · cwd() · fs, a table: core/script_fs.c
 --   execute(argv or shell text)   becomes that command; called after finish("go")
---   finish(kind, value, class)   called once, last:
+--   finish(kind, value, class)   called once, last (before the function of a job whose when said
+--     yes, there comes a "go"):
 --     "ok" · "fail", message, class or nil · "fatal" (no retry), message, class or nil ·
 --     "snooze", seconds, reason or nil · "cancel", reason or nil · "skip" (when said no) ·
---     "go" (when said yes and the process now becomes the job's command)
+--     "go" (when said yes; for a command, the process now becomes it)
 
 jit.off(true, true) -- a fork runs this once: what it compiled would be lost with it
 
@@ -173,12 +174,13 @@ local function call_job(code, job, ctx, state, facts)
     return judge(job, ctx, state, first, second)
 end
 
-local function attempt_with(code, job, ctx, state, facts)
+local function attempt_with(host, code, job, ctx, state, facts)
     if facts.when then
         local answer = ask_when(code, job, ctx)
         if answer ~= true then return answer end
     end
     if facts.kind ~= "lua" then return { kind = "go" } end
+    if facts.when then host.finish("go") end -- should the function fail, it is not asked again
     return call_job(code, job, ctx, state, facts)
 end
 
@@ -193,7 +195,7 @@ local function attempt(host, program, facts)
     if not program.ctx then lua_job.prepare(program, host) end
     local ctx, state = program.ctx, program.state
     context.complete(ctx, state, facts)
-    return attempt_with(program.code, job, ctx, state, facts)
+    return attempt_with(host, program.code, job, ctx, state, facts)
 end
 
 -- The outcome: nothing that goes wrong on the way is raised.

@@ -28,6 +28,36 @@ describe("when", function()
         assert.match("^when: jobs.lua:%d+: boom", p:show("bad").last_error)
         assert.is_false(pcall(p.read, p, "ran"))
     end)
+
+    it("that gave no answer is asked at the next try, and once it said yes not again", function()
+        local p = project.new [[
+            defaults { retries = 2, backoff = { "list", "0s" } }
+            local function asked(name)
+                local file = assert(io.open(name, "a"))
+                file:write("asked ")
+                file:close()
+            end
+            job "exits" { run = "echo ran > ran", when = function() os.exit(0) end }
+            job "hangs" { run = function() end, timeout = "200ms", retries = 1,
+                          when = function() while true do end end }
+            job "no_secret" { run = "echo ran > ran", env = { A = secret "env:NO_SUCH" },
+                              retries = 1, when = function() return false end }
+            job "command" { run = "echo ran >> command; exit 1",
+                            when = function() asked "command" return true end }
+            job "function" { run = function() asked "function" os.exit(1) end,
+                             when = function() asked "function" return true end } ]]
+        p:run(1)
+        assert.same({ exits = "dead", hangs = "dead", no_secret = "dead", command = "dead",
+                      ["function"] = "dead" }, p:states())
+        assert.same({ 3, 2, 2 }, { p:show("exits").attempts, p:show("hangs").attempts,
+                                   p:show("no_secret").attempts })
+        assert.is_false(pcall(p.read, p, "ran"))
+        assert.equal("asked ran\nran\nran\n", p:read "command")
+        assert.equal("asked asked asked asked ", p:read "function")
+        p:q("retry", p:show("command").id)
+        p:q("worker", "start", "--until-empty")
+        assert.match("^asked ran\nran\nran\nasked ran\n", p:read "command")
+    end)
 end)
 
 describe("limits", function()
@@ -79,6 +109,16 @@ describe("a secret", function()
         local t = require "support"
         assert.is_nil((got.out .. got.err):find(SECRET.SPEC_SECRET, 1, true))
         assert.equal("", t.run({ "grep", "-rlaF", SECRET.SPEC_SECRET, p.dir }).out)
+    end)
+
+    it("is not the name of an output, either", function()
+        local p = project.new [[
+            job "a" { env = { A = secret "env:SPEC_SECRET" },
+                      run = function() return { [os.getenv "A"] = "x", other = "y" } end } ]]
+        p:run(0, { SPEC_SECRET = "hunter2_hunter2" })
+        assert.same({ ["***"] = "x", other = "y" }, p:show("a").outputs)
+        local t = require "support"
+        assert.equal("", t.run({ "grep", "-rlaF", "hunter2_hunter2", p.dir }).out)
     end)
 
     it("of one function is not there in the next", function()

@@ -45,13 +45,14 @@ struct job {
     int64_t timeout_ms, kill_after_ms, delay_ms; int64_t worker; int exit_code, signal;
     char *error; struct buf command, env, ok_codes, outputs, stdin_text;
     char *cwd, *stdin_path, *backoff, *description, *tags, *meta; struct buf artifacts;
-    bool when, fail_fast;
+    bool when, fail_fast; bool agreed;
     int64_t start_at, max_age_ms; char *limits; char *source;
 };
 struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;
     int64_t cpu_ms, max_rss_kb; int64_t output_total; const char *error; bool incomplete;
     const char *class; struct bytes report; const char *report_note;
+    bool agreed;
 };
 struct decision { enum job_state state; int64_t delay_ms; bool keep_try; bool too_old; };
 struct attempt {

@@ -76,6 +76,7 @@ describe("fields of a job", function()
             name = "", id = ("x"):rep(129), queue = ("x"):rep(65), cwd = "a\0b", kind = "LUA",
             env = "A=b\0", outputs = "k\0", artifacts = "=a", ok_codes = ("x"):rep(257),
             command = ("x"):rep(131072), max_age_ms = "99999999999999999999",
+            start_at = "253402300800000",
         } do
             local fields = { command = "true" }
             fields[name] = value

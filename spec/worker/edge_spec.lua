@@ -28,6 +28,18 @@ describe("a job", function()
         assert.matches("longer than 300 KiB together", got.out)
     end)
 
+    it("for whose descriptors the guardian has no room is started a moment later", function()
+        local q = Queue.new()
+        t.write_file(q:path("jobs.lua"), [[
+            for i = 1, 100 do job("j" .. i) { run = function() end } end
+        ]])
+        local got = t.run({ "sh", "-c", 'ulimit -n 80; exec "$@"', "sh", t.binary, "--store",
+            q.store, "run", q:path("jobs.lua"), "-j", "2" }, { timeout = 60 })
+        assert.equal(0, got.code, got.out .. got.err)
+        assert.matches("100 completed", got.out)
+        assert.matches("%(will run again%)", got.out)
+    end)
+
     it("is cancelled although it failed before its worker heard of that", function()
         local q = Queue.new()
         local id = q:enqueue("while [ ! -e go ]; do sleep 0.01; done; exit 1")
