@@ -14,16 +14,17 @@
 extern char **environ;
 
 enum {
-    WARM_MAX = 4,              /* programs at a time; the one not used for longest goes */
-    PATIENCE_US = 10 * 1000000 /* without an answer: it hangs in the program's own text */
+    WARM_MAX = 4,               /* programs at a time; the one not used for longest goes */
+    PATIENCE_US = 10 * 1000000, /* without an answer: it hangs in the program's own text */
+    IDLE_US = 60 * 1000000      /* without a question: its memory is worth more than its warmth */
 };
 
 struct warm {
     uint32_t program; /* 0: free */
     pid_t pid;        /* 0: it has ended without ever answering, and is not tried again */
     struct watch watch;
-    struct timer patience;
-    unsigned asked; /* and not answered */
+    struct timer patience; /* until the next answer, or question */
+    unsigned asked;        /* and not answered */
     uint64_t used;
     bool proved; /* has answered */
 };
@@ -58,10 +59,7 @@ static void lose(struct warm *w) {
 /* ---- answers ---- */
 
 static void be_patient(struct warm *w) {
-    if (w->asked)
-        loop_timer(loop, &w->patience, PATIENCE_US);
-    else
-        loop_timer_stop(loop, &w->patience);
+    loop_timer(loop, &w->patience, w->asked ? PATIENCE_US : IDLE_US);
 }
 
 static void read_answers(struct warm *w) {
@@ -89,7 +87,13 @@ static void on_readable(struct watch *watch, uint32_t what) {
 }
 
 static void on_patience(struct timer *t) {
-    lose(OWNER(patience, t));
+    struct warm *w = OWNER(patience, t);
+    if (w->asked) {
+        lose(w);
+    } else {
+        end(w);
+        w->program = 0;
+    }
 }
 
 void warm_read(void) {
