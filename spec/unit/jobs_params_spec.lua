@@ -146,7 +146,7 @@ local DECLARED = {
         [[parameter 'p': default: "x" is not a whole number]] },
     { '{ default = "c", choices = { "a" } }', [[parameter 'p': default: "c" is not one of a]] },
     { "{ choices = {} }", "parameter 'p': choices: is empty" },
-    { '{ choices = "a" }', [[parameter 'p': choices: must be a list, not "a"]] },
+    { '{ choices = "a" }', [[parameter 'p': choices: must be a list, not "a"; write { "a" }]] },
     { '{ choices = { "a", "a" } }', "parameter 'p': choices: 'a' is listed twice" },
     { '{ type = "integer", choices = { "a" } }',
         [[parameter 'p': choices: entry 1 is wrong: "a" is not a whole number]] },
