@@ -139,6 +139,12 @@ describe("names", function()
 end)
 
 describe("settings that contradict each other", function()
+    it("waits for a time at which it is too old", function()
+        check('job "a" { run = "x", run_at = "in 2h", timeout = 1, max_age = "2h" }\n'
+            .. 'job "b" { run = "x", run_at = "in 1h", timeout = 1, max_age = "2h" }',
+            "1: job 'a' can never run: run_at is when max_age 2h is over")
+    end)
+
     it("are found", function()
         check('job "a" { run = "x", timeout = "1h", max_age = "10m" }\n'
             .. 'job "b" { run = "x", delay = "10m", max_age = "10m" }\n'

@@ -45,7 +45,7 @@ local function check_reach(plan, found)
     end
 end
 
-local function check_times(plan, found)
+local function check_times(plan, opts, found)
     for _, job in ipairs(plan.jobs) do
         local age, timeout = job.max_age_ms or 0, job.timeout_ms or 0
         if age > 0 and timeout > age then
@@ -56,6 +56,11 @@ local function check_times(plan, found)
         if age > 0 and job.delay_ms >= age then
             add(found, job, ("%s can never run: delay %s is not shorter than max_age %s"):format(
                 subject(job), time.format_duration(job.delay_ms), time.format_duration(age)))
+        end
+        local wait = (job.start_at or 0) - (opts.now or 0) * 1000
+        if age > 0 and job.start_at and wait >= age then
+            add(found, job, ("%s can never run: run_at is when max_age %s is over"):format(
+                subject(job), time.format_duration(age)))
         end
         if job.fail_fast and job.allow_failure then
             add(found, job, subject(job) .. ": fail_fast does nothing with allow_failure")
@@ -234,7 +239,7 @@ function lint.find(plan, files, opts)
     local found, order = {}, {}
     for i, file in ipairs(files) do order[file.display] = i end
     check_reach(plan, found)
-    check_times(plan, found)
+    check_times(plan, opts, found)
     check_case(plan, found)
     check_splices(files, opts, plan, found)
     check_twice(files, opts, plan, found)
