@@ -113,6 +113,17 @@ local function shell_text(job)
     end
 end
 
+-- The file is there for jobs with outputs alone: for others the shell is told to write to "".
+local function check_promises(plan, found)
+    for _, job in ipairs(plan.jobs) do
+        local script = shell_text(job)
+        if script and #job.outputs == 0 and script:find("$QUEUECTL_OUTPUT", 1, true) then
+            add(found, job, subject(job) .. ": writes to $QUEUECTL_OUTPUT, but promises nothing; "
+                .. 'add outputs = { "KEY" }')
+        end
+    end
+end
+
 local function with_canary(given, name)
     local params = { [name] = CANARY }
     for key, value in pairs(given or {}) do
@@ -241,6 +252,7 @@ function lint.find(plan, files, opts)
     check_reach(plan, found)
     check_times(plan, opts, found)
     check_case(plan, found)
+    check_promises(plan, found)
     check_splices(files, opts, plan, found)
     check_twice(files, opts, plan, found)
     local list = {}
