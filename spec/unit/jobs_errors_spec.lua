@@ -14,7 +14,8 @@ end
 local KEYS = {
     -- unknown keys
     { 'run = "x", retires = 1', ": unknown key 'retires' (did you mean 'retries'?)" },
-    { 'run = "x", when = true', ": when: must be a function, not true; write function(ctx) return ... end" },
+    { 'run = "x", when = true', ": when: must be a function, not true"
+        .. "; write function(ctx) return ... end" },
     { 'run = "x", command = "y"', ": unknown key 'command' (did you mean 'run'?)" },
     { 'command = "y"', ": run is missing\n"
         .. "jobs.lua:1: job 'a': unknown key 'command' (did you mean 'run'?)" },
@@ -104,7 +105,8 @@ local KEYS = {
     { 'run = "x", group = "-a"',
         ': group: bad name "-a": 1 to 64 of A-Z a-z 0-9 _ . -, not starting with . or -' },
     { 'run = "x", group = 1', ": group: must be a string, not 1" },
-    { 'run = "x", outputs = "version"', ': outputs: must be a list, not "version"; write { "version" }' },
+    { 'run = "x", outputs = "version"', ': outputs: must be a list, not "version"'
+        .. '; write { "version" }' },
     { 'run = "x", outputs = { "a b" }',
         ': outputs: entry 1 is "a b": a name has letters, digits and _' },
     { 'run = "x", outputs = { "1a" }',

@@ -16,7 +16,8 @@ end
 
 -- { keys, what follows "jobs.lua:1: job 'a': " }
 local WRONG = {
-    { 'run = "x", when = "yes"', 'when: must be a function, not "yes"; write function(ctx) return ... end' },
+    { 'run = "x", when = "yes"', 'when: must be a function, not "yes"'
+        .. '; write function(ctx) return ... end' },
     { 'run = "x", shell = "/bin/bash"',
         'shell: must be a list such as { "/bin/bash", "-c" }, not "/bin/bash"' },
     { 'run = "x", shell = {}', "shell: the list is empty" },

@@ -49,7 +49,9 @@ end
 -- job build { ... }
 local function bare_name(line)
     local word, name = line:match("^%s*(%l+)%s+([%a_][%w_-]*)%s*{")
-    if word == "job" or word == "param" then return (' (write %s "%s" { ... })'):format(word, name) end
+    if word == "job" or word == "param" then
+        return (' (write %s "%s" { ... })'):format(word, name)
+    end
     local of = line:match("=%s*param%s+([%a_][%w_-]*)%s*{")
     return of and (' (write param "%s" { ... })'):format(of)
 end
