@@ -102,6 +102,10 @@ local function run_block(block)
     t.write_file(dir .. "/jobs.lua", block)
     t.write_file(dir .. "/main.c", "int answer(void);\nint main(void) { return answer(); }\n")
     t.write_file(dir .. "/util.c", "int answer(void) { return 0; }\n")
+    for _, name in ipairs { "/dump.sh", "/upload.sh" } do
+        t.write_file(dir .. name, "#!/bin/sh\n")
+        assert.equal(0, t.run({ "chmod", "+x", dir .. name }).code)
+    end
     local opts = { cwd = dir, env = { QUEUECTL_STORE = dir .. "/q.db" } }
     local r = t.run({ t.binary, "check", "jobs.lua" }, opts)
     assert.equal(0, r.code, r.out .. r.err)
