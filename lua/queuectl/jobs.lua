@@ -71,6 +71,10 @@ local function new_environment(planning, unit)
     return globals.new(extra, {
         lenient = unit.installed,
         undefined = function(name, hint)
+            if planning.definer.by_name[name] then
+                hint = (' (for the job write "%s", or before it: local %s = job "%s" ...)')
+                    :format(name, name, name)
+            end
             planning.raise(("undefined variable '%s'%s"):format(name, hint))
         end,
         assigned = function(name)

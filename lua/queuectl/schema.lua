@@ -24,23 +24,24 @@ schema.job_keys = {
         near = { "interpreter", "executable" } },
     { name = "when", type = "function", check = "when", field = "when",
         desc = "asked once the jobs needed have ended; false skips the job",
-        near = { "if", "condition", "only_if" } },
+        near = { "if", "condition", "only_if", "preconditions" } },
     { name = "needs", type = "job | name | list", check = "needs",
         desc = "jobs that must finish first; { x, on = \"success|failure|done\" } says how",
-        near = { "depends", "depends_on", "dependencies", "after", "requires" } },
+        near = { "depends", "depends_on", "dependencies", "deps", "after", "requires",
+            "prerequisites" } },
     { name = "env", type = "table", check = "env", max_bytes = 64 * 1024,
         desc = "environment variables; false removes one",
         near = { "environment", "vars", "variables" } },
     { name = "cwd", type = "string", check = "path", field = "cwd",
         shown = "the file's folder",
         desc = "working directory, relative to the file",
-        near = { "dir", "directory", "workdir", "working_directory" } },
+        near = { "dir", "directory", "workdir", "working_directory", "chdir", "folder" } },
     { name = "stdin", type = "string | { file = path }", check = "stdin", max_bytes = 1024 * 1024,
         desc = "what the job reads", near = { "input" } },
     { name = "timeout", type = "duration | \"none\"", check = "duration", field = "timeout_ms",
-        unit = "seconds", none = true, positive = true, shown = "config job_timeout_seconds",
+        unit = "seconds", none = true, positive = true, shown = "1h",
         desc = "longest time of one try, then TERM to the process group",
-        near = { "time_limit", "timeout_seconds", "max_time" } },
+        near = { "time_limit", "timeout_seconds", "timeout_minutes", "max_time" } },
     { name = "max_age", type = "duration | \"none\"", check = "duration", field = "max_age_ms",
         unit = "seconds", none = true, positive = true, shown = "none",
         desc = "no further try begins once the job is this old, counted from when it was enqueued",
@@ -51,10 +52,10 @@ schema.job_keys = {
     { name = "retries", type = "integer | \"unlimited\"", check = "retries", field = "retries",
         min = 0, max = 1000000, default = 3, shown = "3",
         desc = "more tries after the first one fails",
-        near = { "max_retries", "attempts", "max_attempts", "retry" } },
+        near = { "max_retries", "attempts", "max_attempts", "retry", "retry_policy" } },
     { name = "backoff", type = "name | table | list of durations", check = "backoff",
-        field = "backoff", unit = "seconds", shown = "config backoff",
-        desc = "wait before each further try", near = { "retry_delay" } },
+        field = "backoff", unit = "seconds", shown = "exponential from 2s to 5m",
+        desc = "wait before each further try", near = { "retry_delay", "retry_interval" } },
     { name = "delay", type = "duration", check = "duration", field = "delay_ms", unit = "seconds",
         default = 0, shown = "0",
         desc = "wait before the first start, once nothing else holds the job back" },
@@ -84,7 +85,7 @@ schema.job_keys = {
         desc = "exit codes that mean success", near = { "exit_codes", "success_codes" } },
     { name = "allow_failure", type = "boolean", check = "boolean", field = "allow_failure",
         default = false, shown = "false", desc = "its failure does not fail the run",
-        near = { "continue_on_error", "ignore_errors" } },
+        near = { "continue_on_error", "continue_on", "ignore_errors" } },
     { name = "fail_fast", type = "boolean", check = "boolean", field = "fail_fast",
         default = false, shown = "false",
         desc = "when it fails for good, nothing else of the run is started",
@@ -92,7 +93,7 @@ schema.job_keys = {
     { name = "artifacts", type = "list of paths or patterns", check = "artifacts",
         field = "artifacts", default = {}, shown = "{}", max_entries = 100,
         desc = "files the job promises to leave behind, relative to cwd",
-        near = { "produces", "files" } },
+        near = { "produces", "files", "upload" } },
     { name = "limits", type = "table", check = "limits", field = "limits",
         desc = "limits.memory (\"2G\"), .cpu (a duration), .files, .nice",
         near = { "resources", "ulimit", "rlimit" } },
@@ -121,8 +122,33 @@ for _, row in ipairs(schema.job_keys) do
     for _, name in ipairs(row.near or {}) do suggest_for(name, row.name) end
 end
 
---- " (did you mean 'x'?)" for a key that is not in the table, or "".
+-- Words of other tools for what is no key of a job, and what there is instead.
+local LINES = "; write the lines as one text, run = [[ ... ]], or make each of them a job"
+local LOCAL = "; a job runs programs of this machine: call them in run"
+local ALWAYS = "; a job runs whenever its file is run, whatever files there are"
+local NEEDS_ON = "; a job that comes after others says needs = { { x, on = \"done\" } }"
+
+local INSTEAD = {
+    name = "; the name stands before the table: job \"name\" { ... }",
+    steps = LINES, cmds = LINES, commands = LINES, recipe = LINES,
+    uses = LOCAL, with = LOCAL, image = LOCAL, container = LOCAL, services = LOCAL,
+    runs_on = LOCAL,
+    phony = ALWAYS, sources = ALWAYS, inputs = ALWAYS, targets = ALWAYS, generates = ALWAYS,
+    on = NEEDS_ON, always = NEEDS_ON, handler_on = NEEDS_ON, handleron = NEEDS_ON,
+    secrets = "; write env = { NAME = secret \"env:NAME\" }",
+    params = "; write param \"name\" { ... } before the jobs",
+    schedule = "; there are no schedules: let cron call queuectl run",
+    cron = "; there are no schedules: let cron call queuectl run",
+    cache = "; files stay where they are: use a folder of your own",
+    parallel = "; say queuectl run -j N", concurrency = "; say queuectl run -j N",
+    user = "; jobs run as who starts the worker",
+}
+
+--- What to say of a key that is not in the table: " (did you mean 'x'?)", "; what there is
+-- instead", or "".
 function schema.hint(key)
+    local instead = INSTEAD[(key:lower():gsub("-", "_"))]
+    if instead then return instead end
     local suggest = require "queuectl.suggest"
     local nearest = suggest.nearest(key, suggestable)
     return nearest and (" (did you mean '%s'?)"):format(meant[nearest]) or ""

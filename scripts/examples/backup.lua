@@ -9,22 +9,15 @@
 
 -- What is saved. The paths are relative to `cwd` below, which is relative to this file.
 local directories = { "core", "lua", "scripts", "spec" }
-local folder = (os.getenv "TMPDIR" or "/tmp") .. "/queuectl-backup"
+
+-- lib/scratch.lua: a folder to write into, and the job that makes it.
+local folder, prepare = require "lib.scratch" "backup"
 
 -- A file is read to be planned before anything runs, so this stands above the jobs' lines.
 print("the backup goes to " .. folder)
 
 -- What holds for every job of this file, unless the job itself says something else.
 defaults { cwd = "../..", env = { FOLDER = folder }, timeout = "10m", retries = 1 }
-
--- A folder with a known name below /tmp could be somebody else's: then nothing is written.
-local prepare = job "prepare" {
-    run = [[
-        mkdir -p -m 700 "$FOLDER"
-        [ -O "$FOLDER" ] && [ ! -L "$FOLDER" ] || { echo "$FOLDER is not ours" >&2; exit 1; }
-    ]],
-    retries = 0,
-}
 
 -- One job per directory: pack[dir=core], pack[dir=lua] … A list is a program with its arguments;
 -- text is for the shell, so that a `|`, a `$NAME` or a second line means something.

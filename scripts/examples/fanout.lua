@@ -10,18 +10,16 @@ local FILES, GROUP = 10000, 100
 local NUMBERS = 100 -- in a file
 local FIRST = 1000000
 
-local folder = (os.getenv "TMPDIR" or "/tmp") .. "/queuectl-fanout"
+-- lib/scratch.lua: a folder to write into, and the job that makes it, without what is left there.
+local folder, prepare = require "lib.scratch" ("fanout", { "data", "RESULT" })
 
 -- FOLDER is an environment variable of every job below.
 defaults { env = { FOLDER = folder } }
 
--- A folder with a known name below /tmp could be somebody else's: then nothing is written.
 local data = job "data" {
+    needs = prepare,
     run = {
         "sh", "-euc", [[
-            mkdir -p -m 700 "$FOLDER"
-            [ -O "$FOLDER" ] && [ ! -L "$FOLDER" ] || { echo "$FOLDER is not ours" >&2; exit 1; }
-            rm -rf "$FOLDER/data"
             mkdir "$FOLDER/data"
             seq "$1" "$2" | split -d -a 4 -l "$3" - "$FOLDER/data/"
         ]], "data", FIRST, FIRST + FILES * NUMBERS - 1, NUMBERS,
@@ -68,21 +66,19 @@ local total = add("total", groups)
 -- A function runs in a Lua process of its own. What it returns are its outputs; one that returns
 -- ctx.fail has failed, here without further tries.
 job "check" {
-    env = { TOTAL = total.out.sum, LAST = FILES - 1 },
+    env = { TOTAL = total.out.sum },
     run = function(_, ctx)
-        local folder_now, sum = os.getenv "FOLDER", 0
-        for i = 0, os.getenv "LAST" do
-            for number in io.lines(("%s/data/%04d"):format(folder_now, i)) do sum = sum + number end
+        local sum = 0
+        for i = 0, FILES - 1 do
+            for number in io.lines(("%s/data/%04d"):format(folder, i)) do sum = sum + number end
         end
         local direct = ("%.0f"):format(sum)
         if direct ~= os.getenv "TOTAL" then
             return ctx.fail(("the jobs say %s, but it is %s"):format(os.getenv "TOTAL", direct),
                 { retry = false })
         end
-        local file = assert(io.open(folder_now .. "/RESULT", "w"))
-        assert(file:write(direct, "\n"))
-        assert(file:close())
-        print(("the sum of %s/data is %s"):format(folder_now, direct))
+        ctx.fs.write(folder .. "/RESULT", direct .. "\n")
+        print(("the sum of %s/data is %s"):format(folder, direct))
         return { sum = direct }
     end,
 }

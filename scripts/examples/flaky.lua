@@ -4,19 +4,10 @@
 --
 --   scripts/run scripts/examples/flaky.lua
 
-local folder = (os.getenv "TMPDIR" or "/tmp") .. "/queuectl-flaky"
+-- lib/scratch.lua: a folder to write into, and the job that makes it, without what is left there.
+local folder, prepare = require "lib.scratch" ("flaky", { "arrived", "alarm" })
 
 defaults { env = { FOLDER = folder }, backoff = { "100ms", "300ms" } }
-
--- A folder with a known name below /tmp could be somebody else's: then nothing is written.
-local prepare = job "prepare" {
-    run = [[
-        mkdir -p -m 700 "$FOLDER"
-        [ -O "$FOLDER" ] && [ ! -L "$FOLDER" ] || { echo "$FOLDER is not ours" >&2; exit 1; }
-        rm -f "$FOLDER/arrived" "$FOLDER/alarm"
-    ]],
-    retries = 0,
-}
 
 -- Fails twice and then succeeds: first try, wait 0.1 s, second try, wait 0.3 s, third try.
 local unreliable = job "unreliable" {
@@ -72,9 +63,9 @@ job "wait-for-parcel" {
     needs = prepare,
     run = function(_, ctx)
         ctx.progress(0.5, "looking")
-        local file = io.open(os.getenv "FOLDER" .. "/arrived")
-        if not file then return ctx.snooze("200ms", "not there yet") end
-        file:close()
+        if not ctx.fs.exists(folder .. "/arrived") then
+            return ctx.snooze("200ms", "not there yet")
+        end
         return { tries = ctx.attempt }
     end,
 }

@@ -14,7 +14,8 @@ end
 local KEYS = {
     -- unknown keys
     { 'run = "x", retires = 1', ": unknown key 'retires' (did you mean 'retries'?)" },
-    { 'run = "x", when = true', ": when: must be a function, not true" },
+    { 'run = "x", when = true', ": when: must be a function, not true"
+        .. "; write function(ctx) return ... end" },
     { 'run = "x", command = "y"', ": unknown key 'command' (did you mean 'run'?)" },
     { 'command = "y"', ": run is missing\n"
         .. "jobs.lua:1: job 'a': unknown key 'command' (did you mean 'run'?)" },
@@ -104,7 +105,8 @@ local KEYS = {
     { 'run = "x", group = "-a"',
         ': group: bad name "-a": 1 to 64 of A-Z a-z 0-9 _ . -, not starting with . or -' },
     { 'run = "x", group = 1', ": group: must be a string, not 1" },
-    { 'run = "x", outputs = "version"', ': outputs: must be a list, not "version"' },
+    { 'run = "x", outputs = "version"', ': outputs: must be a list, not "version"'
+        .. '; write { "version" }' },
     { 'run = "x", outputs = { "a b" }',
         ': outputs: entry 1 is "a b": a name has letters, digits and _' },
     { 'run = "x", outputs = { "1a" }',
@@ -204,7 +206,8 @@ local FILES = {
     { "defaults { retries = 1 }", "jobs.lua: " .. NO_JOBS },
     { "\nlocal x =", "jobs.lua:2: unexpected symbol near '<eof>'" },
     { '\n\njob "a" { run = "x" ', "jobs.lua:3: '}' expected near '<eof>'" },
-    { "x = 'a\nb'", "jobs.lua:1: unfinished string near ''a'" },
+    { "x = 'a\nb'", "jobs.lua:1: unfinished string near ''a'"
+        .. " (text over several lines stands in [[ ]])" },
     { "\27LJ\2\0", "jobs.lua: precompiled Lua; only source text is accepted" },
     { "#!/bin/x\n\27LJ\2\0", "jobs.lua: precompiled Lua; only source text is accepted" },
     { "\239\187\191\27LJ\2\0", "jobs.lua: precompiled Lua; only source text is accepted" },
@@ -414,7 +417,7 @@ describe("a token", function()
 
     it("contradicts a need with another condition", function()
         assert.equal("jobs.lua:3: job 'a' uses an output of 'build', "
-            .. 'so it cannot need it with on = "done"',
+            .. 'so it cannot need it with on = "done"; a function may, and read ctx.outputs',
             message_of(BUILD .. 'job "a" { run = { "x", v }, needs = { { build, on = "done" } } }'))
     end)
 end)

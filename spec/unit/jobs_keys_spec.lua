@@ -16,7 +16,8 @@ end
 
 -- { keys, what follows "jobs.lua:1: job 'a': " }
 local WRONG = {
-    { 'run = "x", when = "yes"', 'when: must be a function, not "yes"' },
+    { 'run = "x", when = "yes"', 'when: must be a function, not "yes"'
+        .. '; write function(ctx) return ... end' },
     { 'run = "x", shell = "/bin/bash"',
         'shell: must be a list such as { "/bin/bash", "-c" }, not "/bin/bash"' },
     { 'run = "x", shell = {}', "shell: the list is empty" },
@@ -29,7 +30,7 @@ local WRONG = {
     { 'run = "x", max_age = 0', 'max_age: must be longer than 0; write "none" for no limit' },
     { 'run = "x", max_age = "soon"', 'max_age: bad duration "soon"' },
     { 'run = "x", fail_fast = 1', "fail_fast: must be true or false, not 1" },
-    { 'run = "x", artifacts = "a"', 'artifacts: must be a list, not "a"' },
+    { 'run = "x", artifacts = "a"', 'artifacts: must be a list, not "a"; write { "a" }' },
     { 'run = "x", artifacts = { "" }', "artifacts: entry 1 is empty" },
     { 'run = "x", artifacts = { "a", 1 }',
         "artifacts: entry 2 must be a path or a pattern, not 1" },

@@ -138,7 +138,26 @@ describe("names", function()
     end)
 end)
 
+describe("a value that is written and not promised", function()
+    local RUN = [[run = 'echo v=1 >>"$QUEUECTL_OUTPUT"']]
+
+    it("is found in shell text, and in that of a list", function()
+        check('job "a" { ' .. RUN .. ' }\njob "b" { ' .. RUN .. ', outputs = { "v" } }\n'
+            .. [[job "c" { run = { "sh", "-c", "echo v=1 >$QUEUECTL_OUTPUT" } }]],
+            "1: job 'a': writes to $QUEUECTL_OUTPUT, but promises nothing; "
+            .. 'add outputs = { "KEY" }',
+            "3: job 'c': writes to $QUEUECTL_OUTPUT, but promises nothing; "
+            .. 'add outputs = { "KEY" }')
+    end)
+end)
+
 describe("settings that contradict each other", function()
+    it("waits for a time at which it is too old", function()
+        check('job "a" { run = "x", run_at = "in 2h", timeout = 1, max_age = "2h" }\n'
+            .. 'job "b" { run = "x", run_at = "in 1h", timeout = 1, max_age = "2h" }',
+            "1: job 'a' can never run: run_at is when max_age 2h is over")
+    end)
+
     it("are found", function()
         check('job "a" { run = "x", timeout = "1h", max_age = "10m" }\n'
             .. 'job "b" { run = "x", delay = "10m", max_age = "10m" }\n'

@@ -138,15 +138,15 @@ end)
 local DECLARED = {
     { "{ defualt = 1 }", "parameter 'p': unknown key 'defualt' (did you mean 'default'?)" },
     { '{ "x" }', "parameter 'p': unexpected value at position 1" },
-    { '{ type = "int" }', [[parameter 'p': type: unknown type "int"; there are boolean, integer, ]]
-        .. "list, number, path, string" },
     { '{ type = "interger" }', [[parameter 'p': type: unknown type "interger" (did you mean ]]
         .. "'integer'?); there are boolean, integer, list, number, path, string" },
     { '{ type = "integer", default = "x" }',
         [[parameter 'p': default: "x" is not a whole number]] },
     { '{ default = "c", choices = { "a" } }', [[parameter 'p': default: "c" is not one of a]] },
     { "{ choices = {} }", "parameter 'p': choices: is empty" },
-    { '{ choices = "a" }', [[parameter 'p': choices: must be a list, not "a"]] },
+    { '{ type = "int" }', [[parameter 'p': type: unknown type "int" (did you mean 'integer'?); ]]
+        .. "there are boolean, integer, list, number, path, string" },
+    { '{ choices = "a" }', [[parameter 'p': choices: must be a list, not "a"; write { "a" }]] },
     { '{ choices = { "a", "a" } }', "parameter 'p': choices: 'a' is listed twice" },
     { '{ type = "integer", choices = { "a" } }',
         [[parameter 'p': choices: entry 1 is wrong: "a" is not a whole number]] },

@@ -42,6 +42,22 @@ describe("schema", function()
         assert.equal(" (did you mean 'needs'?)", schema.hint("depend_on"))
         assert.equal(" (did you mean 'desc'?)", schema.hint("description"))
         assert.equal("", schema.hint("zebra"))
+        for word, key in pairs { ["if"] = "when", strategy = "matrix", deps = "needs",
+                ["timeout-minutes"] = "timeout", ["continue-on-error"] = "allow_failure",
+                continueOn = "allow_failure", environment = "env", retryPolicy = "retries",
+                ["working-directory"] = "cwd", workdir = "cwd" } do
+            assert.equal((" (did you mean '%s'?)"):format(key), schema.hint(word), word)
+        end
+    end)
+
+    it("says what there is instead of another tool's keys", function()
+        for word, what in pairs { steps = "run = [[", uses = "in run", ["runs-on"] = "in run",
+                name = 'job "name" {', phony = "whenever", secrets = 'secret "env:NAME"',
+                cron = "queuectl run", handlerOn = 'on = "done"' } do
+            local hint = schema.hint(word)
+            assert(hint:find("^; ") and hint:find(what, 1, true), word .. hint)
+            assert.is_nil(schema.job[word])
+        end
     end)
 
     it("lists options of every backoff that exist", function()

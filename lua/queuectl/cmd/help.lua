@@ -19,7 +19,20 @@ Exit codes:
   130  interrupted (143: terminated)
 ]]
 
-local TOPICS = { ["exit-codes"] = EXIT_CODES }
+-- The keys of a job, from the table that checks them.
+local function keys()
+    local lines = { "Keys of a job in a jobs file, and of defaults:\n" }
+    for _, row in ipairs(require("queuectl.schema").job_keys) do
+        lines[#lines + 1] = ("  %-14s %s%s\n%17s%s\n"):format(row.name, row.type,
+            row.shown and "; default " .. row.shown or "", "", row.desc)
+    end
+    return table.concat(lines)
+end
+
+local TOPICS = {
+    ["exit-codes"] = function() return EXIT_CODES end,
+    keys = keys,
+}
 
 local function overview(ctx)
     ctx:print("queuectl runs jobs in the background and never loses one.\n\n"
@@ -27,7 +40,8 @@ local function overview(ctx)
     for _, name in ipairs(cli.COMMANDS) do
         ctx:print(("  %-9s %s\n"):format(name, cli.load(name).summary))
     end
-    ctx:print("\nMore: queuectl help COMMAND, queuectl help exit-codes\n")
+    ctx:print("\nMore: queuectl help COMMAND, queuectl help keys (of a job in a jobs file), "
+        .. "queuectl help exit-codes\n")
     return true
 end
 
@@ -68,9 +82,10 @@ end
 return {
     summary = "this help, or that of a command",
     setup = function(parser)
-        parser:argument("words", "a command, or exit-codes"):args("*")
+        parser:argument("words", "a command, keys, or exit-codes"):args("*")
     end,
     examples = { { "queuectl help run", "how to run a jobs file" },
+        { "queuectl help keys", "what may stand in a job of a jobs file" },
         { "queuectl help exit-codes", "what the exit codes mean" } },
     run = function(ctx, args)
         local words = args.words
@@ -80,7 +95,7 @@ return {
                 suggest.hint(words[1], cli.COMMANDS)), context.USAGE
         end
         if TOPICS[words[1]] then
-            ctx:print(TOPICS[words[1]])
+            ctx:print(TOPICS[words[1]]())
             return true
         end
         local command = find(words)

@@ -105,10 +105,20 @@ local function earlier_times(ctx, path)
     return store and run_facts.times(store, path)
 end
 
+-- `run test` by who means the job: make takes targets there.
+local function says_job(paths, message)
+    for _, path in ipairs(paths) do
+        if message == path .. ": No such file or directory" and not path:find "[./]" then
+            return ("%s; for a job of a file: queuectl run --only %s FILE"):format(message, path)
+        end
+    end
+    return message
+end
+
 -- The plan of the files; with --resume also the run to go on with. Or nil, message, exit code.
 local function make_plan(ctx, args)
     local files, message, code = run_file.read(args.file)
-    if not files then return nil, message, code end
+    if not files then return nil, says_job(args.file, message), code end
     local given
     given, message, code = run_params.read(args.params, args.param)
     if not given then return nil, message, code end

@@ -86,7 +86,8 @@ local function add_need(adding, index, on, is_token)
         adding.list[#adding.list + 1] = { job = index, on = on }
     elseif earlier ~= on then
         if is_token then
-            return ("uses an output of %%s, so it cannot need it with on = \"%s\""):format(earlier)
+            return ("uses an output of %%s, so it cannot need it with on = \"%s\"; "
+                .. "a function may, and read ctx.outputs"):format(earlier)
         end
         return ("needs %%s with on = \"%s\" and with on = \"%s\""):format(earlier, on)
     end

@@ -74,7 +74,8 @@ end
 --- What is given is kept out of the plan: that there is a function is all it says.
 function check.when(value)
     if type(value) == "function" then return true end
-    return must_be("a function", value)
+    local _, message = must_be("a function", value)
+    return nil, message .. "; write function(ctx) return ... end"
 end
 
 function check.shell(value)
@@ -203,7 +204,6 @@ end
 
 -- A list without repetitions; `check_entry` as for list.map.
 local function read_set(value, max_entries, check_entry)
-    if type(value) ~= "table" then return must_be("a list", value) end
     local result, message = list.map(value, check_entry)
     if not result then return nil, message end
     if max_entries and #result > max_entries then

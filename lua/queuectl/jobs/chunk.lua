@@ -4,6 +4,7 @@
 --
 -- Positions are asked for by `code`: what chunk.code() made of several texts, or the label of one.
 
+local syntax = require "queuectl.jobs.syntax"
 local text = require "queuectl.jobs.text"
 
 -- Kept from before any file could replace them.
@@ -125,7 +126,7 @@ function chunk.load(source, label, env)
     local fn, failure = load(code, "=" .. label, "t", env)
     if fn then return fn end
     line, message = chunk.split(label, failure)
-    return nil, message, line
+    return nil, message .. syntax.hint(code, line, message), line
 end
 
 --- The line of the innermost running function that stands in the program's texts, and its unit;

@@ -45,7 +45,7 @@ local function check_reach(plan, found)
     end
 end
 
-local function check_times(plan, found)
+local function check_times(plan, opts, found)
     for _, job in ipairs(plan.jobs) do
         local age, timeout = job.max_age_ms or 0, job.timeout_ms or 0
         if age > 0 and timeout > age then
@@ -56,6 +56,11 @@ local function check_times(plan, found)
         if age > 0 and job.delay_ms >= age then
             add(found, job, ("%s can never run: delay %s is not shorter than max_age %s"):format(
                 subject(job), time.format_duration(job.delay_ms), time.format_duration(age)))
+        end
+        local wait = (job.start_at or 0) - (opts.now or 0) * 1000
+        if age > 0 and job.start_at and wait >= age then
+            add(found, job, ("%s can never run: run_at is when max_age %s is over"):format(
+                subject(job), time.format_duration(age)))
         end
         if job.fail_fast and job.allow_failure then
             add(found, job, subject(job) .. ": fail_fast does nothing with allow_failure")
@@ -105,6 +110,17 @@ local function shell_text(job)
     if not program then return nil end
     if SHELLS[program] and type(argv[2]) == "string" and argv[2]:find("^%-%a*c%a*$") then
         return type(argv[3]) == "string" and argv[3] or nil
+    end
+end
+
+-- The file is there for jobs with outputs alone: for others the shell is told to write to "".
+local function check_promises(plan, found)
+    for _, job in ipairs(plan.jobs) do
+        local script = shell_text(job)
+        if script and #job.outputs == 0 and script:find("$QUEUECTL_OUTPUT", 1, true) then
+            add(found, job, subject(job) .. ": writes to $QUEUECTL_OUTPUT, but promises nothing; "
+                .. 'add outputs = { "KEY" }')
+        end
     end
 end
 
@@ -234,8 +250,9 @@ function lint.find(plan, files, opts)
     local found, order = {}, {}
     for i, file in ipairs(files) do order[file.display] = i end
     check_reach(plan, found)
-    check_times(plan, found)
+    check_times(plan, opts, found)
     check_case(plan, found)
+    check_promises(plan, found)
     check_splices(files, opts, plan, found)
     check_twice(files, opts, plan, found)
     local list = {}

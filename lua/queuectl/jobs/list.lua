@@ -7,7 +7,9 @@ local list = {}
 --- The length of a list, or nil and what is wrong with it.
 function list.length(value)
     if type(value) ~= "table" or getmetatable(value) then
-        return nil, "must be a list, not " .. text.describe(value)
+        local way_out = type(value) == "string" and #value <= 40 and not value:find "[%c\"]"
+            and ("; write { \"%s\" }"):format(value) or ""
+        return nil, "must be a list, not " .. text.describe(value) .. way_out
     end
     local count, highest = 0, 0
     for key in next, value do

@@ -100,6 +100,10 @@ types.list = {
 
 local TYPE_NAMES = text.sorted_keys(types)
 
+-- What other languages call them.
+local MEANT = { array = "list", bool = "boolean", dir = "path", file = "path", float = "number",
+    int = "integer", str = "string", text = "string" }
+
 -- ---- what a declaration says ----
 
 local function is_allowed(row, value)
@@ -150,7 +154,8 @@ local checks = {}
 
 function checks.type(row, value)
     if types[value] then return true end
-    local hint = type(value) == "string" and suggest.hint(value, TYPE_NAMES) or ""
+    local hint = MEANT[value] and (" (did you mean '%s'?)"):format(MEANT[value])
+        or type(value) == "string" and suggest.hint(value, TYPE_NAMES) or ""
     row.type = "string"
     return nil, ("unknown type %s%s; there are %s"):format(text.describe(value), hint,
         table.concat(TYPE_NAMES, ", "))
