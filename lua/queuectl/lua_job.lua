@@ -64,6 +64,7 @@ local function call(code, fn, ...)
         if not ok then
             -- Neither for lack of memory nor of stack does LuaJIT call the handler.
             local out_of_memory = ... == "not enough memory"
+            if out_of_memory then collectgarbage() end -- there may be no room for the message
             return nil, raised
                 or out_of_memory and "not enough memory: a Lua job may hold " .. memory_text(memory)
                 or "stack overflow"
