@@ -71,6 +71,7 @@ local function collect(ok, ...)
     if value ~= nil then return nil, value end
     -- Neither for lack of memory nor of stack does LuaJIT call the handler.
     if ... == "not enough memory" then
+        collectgarbage() -- there may be no room for the message
         return nil, "not enough memory: a Lua job may hold " .. memory_text(memory)
     end
     return nil, "stack overflow"

@@ -61,9 +61,8 @@ for i = 1, %d do
         run = "./witness 0 && exit 3" }
     local all = job(name "matrix") { matrix = { a = { 1, 2 }, b = { "x", "y" } }, needs = lua,
         run = "./witness 0.01" }
-    job(name "last") { needs = { { bad, on = "done" }, { all, on = "done" } }, run = function(_, ctx)
-        step(ctx)
-    end }
+    job(name "last") { needs = { { bad, on = "done" }, { all, on = "done" } },
+        run = function(_, ctx) step(ctx) end }
 end
 ]]
 
@@ -102,8 +101,8 @@ local FAULTS = {
         SELECT name, count(*) FROM attempt JOIN spec ON seq = job
             WHERE cause = 1 AND exit_code = 0 GROUP BY seq HAVING count(*) > 1]],
     ["a run does not have the jobs it should, or counts wrong"] = ([[
-        SELECT r.id, r.left, r.failed, r.added, (SELECT count(*) FROM job WHERE run = r.id) FROM run r
-            WHERE r.left <> 0 OR r.failed <> 0 OR r.added <> %d
+        SELECT r.id, r.left, r.failed, r.added, (SELECT count(*) FROM job WHERE run = r.id)
+            FROM run r WHERE r.left <> 0 OR r.failed <> 0 OR r.added <> %d
             OR (SELECT count(*) FROM job WHERE run = r.id) <> %d]]):format(plan.added,
         plan.jobs + plan.added),
     ["an added job is there more than once"] = [[

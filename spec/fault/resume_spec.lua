@@ -151,7 +151,10 @@ describe("run --resume completes each plan, and runs nothing again, after kill -
     end)
 
     it("the warm process", function()
-        kill_often(function(run) kill(warm_of(run)) end)
+        kill_often(function(run)
+            t.eventually(function() return warm_of(run) or not run:running() end)
+            kill(warm_of(run))
+        end)
     end)
 
     it("front end and worker", function()

@@ -22,7 +22,8 @@ for i = 1, 3 do
     local lua = job("lua" .. i) { outputs = { "value", "word" }, run = function(_, ctx)
         append("up", "lua" .. i)
         print(os.getenv "WORD")
-        ctx.enqueue { name = "added" .. i, run = "echo added" .. i .. " >>ran; head -c 20000 /dev/zero" }
+        ctx.enqueue { name = "added" .. i,
+            run = "echo added" .. i .. " >>ran; head -c 20000 /dev/zero" }
         while not exists "go" do ctx.exec { "sleep", "0.01" } end
         append("ran", "lua" .. i)
         return { value = ("x"):rep(1000), word = os.getenv "WORD" }

@@ -229,7 +229,9 @@ describe("one worker", function()
             p:write(HELPERS .. ([[
                 if is_warm then append("warm", %d) end
                 for i = 1, 10 do
-                    job("j" .. i) { run = function() witness(%d, i, os.getenv "QUEUECTL_TOKEN") end }
+                    job("j" .. i) { run = function()
+                        witness(%d, i, os.getenv "QUEUECTL_TOKEN")
+                    end }
                 end]]):format(number, number), number .. ".lua")
             assert.equal(0, p:q("run", "--detach", number .. ".lua").code)
         end
@@ -316,7 +318,8 @@ describe("what a Lua job leaves behind", function()
     it("is stopped with TERM, then KILL, as that of a shell job", function()
         local p = new [[
             job "a" { timeout = "300ms", kill_after = "200ms", retries = 0, run = function()
-                os.execute [=[ sh -c 'trap "echo term >>$WITNESS" TERM; while :; do sleep 0.01; done' ]=]
+                os.execute [=[sh -c 'trap "echo term >>$WITNESS" TERM
+                    while :; do sleep 0.01; done']=]
             end }]]
         p:run(1)
         local words = p:witnessed()
