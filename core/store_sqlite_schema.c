@@ -59,9 +59,11 @@ static const char schema_1[] =
 /* Columns of spec and run, and:
  * run_job:  jobs added to a run beside its own, which are a range of seqs.
  * artifact: files a job has kept.
+ * job.retried_at: when somebody last put it back by hand.
  * Counters of a run now follow all of its jobs, also those that left its lane by a retry; a run
  * whose unfinished jobs all did so is what is called detached from here on. */
 static const char schema_2[] =
+    "ALTER TABLE job ADD COLUMN retried_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE spec ADD COLUMN source TEXT;"
     "ALTER TABLE spec ADD COLUMN start_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE spec ADD COLUMN max_age_ms INTEGER NOT NULL DEFAULT 0;"

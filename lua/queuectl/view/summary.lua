@@ -175,7 +175,7 @@ local function print_text(ctx, store, run, facts, opts)
     print_times(ctx, facts, seconds)
     print_flaky(ctx, facts)
     print_results(ctx, facts)
-    if run.left > 0 then
+    if run.left > 0 and not opts.next then
         ctx:print(("%s left; go on with: queuectl run --resume %s\n"):format(
             format.plural(run.left, "job"), run.path))
     end
