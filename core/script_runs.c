@@ -18,10 +18,29 @@ static int64_t check_run(lua_State *L) {
     return (int64_t)luaL_checknumber(L, 2);
 }
 
+/* Whether it can be gone on with: nobody works it, and no other run of its files has begun since.
+ */
+static int check_last(struct store *s, int64_t run, struct err *err) {
+    struct run r, last;
+    if (lease_check_run(s, run, true, err) < 0 || s->ops->run_get(s, run, NULL, &r, err) < 0)
+        return -1;
+    int rc = s->ops->run_get(s, 0, r.path, &last, err);
+    run_free(&r);
+    if (rc < 0)
+        return -1;
+    int64_t id = last.id;
+    run_free(&last);
+    if (id == run)
+        return 0;
+    return err_set(err, ERR_STATE,
+                   "run %lld of the same files has begun meanwhile; see: queuectl runs show %lld",
+                   (long long)id, (long long)id);
+}
+
 /* What is left of an earlier run is cancelled, unless somebody works on it. */
 static int put_aside(struct store *s, int64_t run, struct err *err) {
     size_t n, running;
-    if (lease_check_run(s, run, true, err) < 0 || s->ops->move_run(s, run, false, err) < 0)
+    if (check_last(s, run, err) < 0 || s->ops->move_run(s, run, false, err) < 0)
         return -1;
     return s->ops->cancel_run(s, run, &n, &running, err) < 0 ? -1 : 0;
 }
@@ -131,7 +150,7 @@ static int l_runs(lua_State *L) {
 
 /* The run's jobs to where they are to be worked, and what went wrong to its next chance. */
 static int resume(struct store *s, int64_t run, bool detached, size_t *n, struct err *err) {
-    if (lease_check_run(s, run, true, err) < 0 || s->ops->move_run(s, run, detached, err) < 0)
+    if (check_last(s, run, err) < 0 || s->ops->move_run(s, run, detached, err) < 0)
         return -1;
     return s->ops->revive(s, run, n, err);
 }
