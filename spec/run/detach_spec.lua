@@ -112,6 +112,16 @@ describe("run --detach", function()
 end)
 
 describe("a detached run", function()
+    it("is not worked on by a worker of its own that comes too late", function()
+        local p = project.new(FILE)
+        p:run(0, "--detach")
+        local r = p:q("worker", "start", "--run", "1")
+        assert.equal(4, r.code)
+        assert.matches("queuectl: run 1 was given to the workers meanwhile; see: queuectl runs "
+            .. "show 1\n$", r.err)
+        assert.equal("[]\n", p:q("worker", "status", "--json").out)
+    end)
+
     it("comes back to the foreground", function()
         local p = project.new(FILE)
         p:run(0, "--detach")

@@ -42,8 +42,8 @@ describe("values for parameters", function()
     it("are refused with one line when they are wrong", function()
         refused(2, "-p 'n': must be NAME=VALUE", "-p", "n")
         refused(2, "parameter 'n' is given twice", "-p", "n=1", "-p", "n=2")
-        refused(2, "unknown parameter 'trget' (did you mean 'target'?); there are target, n, who", "-p",
-            "trget=1")
+        refused(2, "unknown parameter 'trget' (did you mean 'target'?); there are target, n, who",
+            "-p", "trget=1")
         refused(3, "--params: nope.json: No such file or directory", "--params", "nope.json")
         p:write("[1]", "list.json")
         refused(2, '--params: list.json: not a JSON object; write an object such as '
@@ -51,7 +51,7 @@ describe("values for parameters", function()
         p:write("", "empty.json")
         assert.matches("^queuectl: %-%-params: empty.json: [^\n]+\n$",
             p:run(2, "--params", "empty.json").err)
-        assert.matches("^queuectl: %-%-params: %. cannot be read; give a JSON file\n$", p:run(2, "--params", ".").err)
+        refused(2, "--params: . cannot be read; give a JSON file", "--params", ".")
         p:write('{ "n": "x" }', "v.json")
         assert.matches("^queuectl: parameter 'n': [^\n]+\n$", p:run(2, "--params", "v.json").err)
         assert.matches("^queuectl: parameter 'target': [^\n]+\n$", p:run(2, "-p", "target=x").err)

@@ -123,7 +123,7 @@ describe("run --resume --new-text", function()
 
     it("cancels what was left of the earlier run, which nobody goes on with", function()
         local p = project.new [[ job "a" { run = "echo a >>$WITNESS" }
-            job "hold" { needs = "a", kill_after = "1s", run = "echo hold >>$WITNESS; sleep 100" } ]]
+            job "hold" { needs = "a", kill_after = "1s", run = "echo hold >>$WITNESS; sleep 99" } ]]
         local run = p:spawn("run", "jobs.lua")
         t.eventually(function() return #p:witnessed() == 2 end, 20)
         run:kill "KILL"
@@ -160,7 +160,8 @@ describe("a run that is gone on with twice at once", function()
     it("is worked on by one of both", function()
         for _ = 1, 5 do
             local p = project.new [[ job "a" { retries = 0, kill_after = "1s",
-                run = "echo a >>$WITNESS; test -e go || exit 1; while [ -e wait ]; do sleep 0.02; done" } ]]
+                run = "echo a >>$WITNESS; test -e go || exit 1; "
+                    .. "while [ -e wait ]; do sleep 0.02; done" } ]]
             p:run(1)
             p:write("", "wait")
             p:write("", "go")
@@ -194,5 +195,34 @@ describe("a run that is gone on with twice at once", function()
         local done = {}
         for _, line in ipairs(p:witnessed()) do done[line] = (done[line] or 0) + 1 end
         assert.same({ better = 1, ["last 1"] = 1, new = 1 }, done)
+    end)
+end)
+
+describe("max_age of a job that is put back by hand", function()
+    local HOUR = 3600000
+
+    local function project_of_old()
+        local p = project.new [[
+            job "a" { max_age = "1h", run = "echo a >>$WITNESS" }
+            job "b" { needs = "a", max_age = "1h", run = "echo b >>$WITNESS" }
+        ]]
+        p:run(0, "--detach")
+        t.sql(p.store, ("UPDATE job SET created_at = created_at - %d"):format(2 * HOUR))
+        return p
+    end
+
+    it("counts from then on", function()
+        local p = project_of_old()
+        assert.equal(0, p:q("worker", "start", "--until-empty").code)
+        assert.same({ a = "dead", b = "skipped" }, p:states())
+        assert.equal(0, p:q("retry", p:jobs().a.id).code)
+        assert.equal(0, p:q("worker", "start", "--until-empty").code)
+        assert.same({ "a", "b" }, p:witnessed())
+    end)
+
+    it("counts from when its run goes on", function()
+        local p = project_of_old()
+        p:run(0, "--resume")
+        assert.same({ "a", "b" }, p:witnessed())
     end)
 end)

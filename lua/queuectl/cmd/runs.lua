@@ -112,13 +112,14 @@ local cancel = {
             return nil, ("run %d is finished; there is nothing to cancel"):format(run.id),
                 context.STATE
         end
-        local n
-        n, message, code = store:cancel_run(run.id)
-        if not n then return nil, message, code end
+        local n, running, failed = store:cancel_run(run.id)
+        if not n then return nil, running, failed end
         if ctx.json then
-            ctx:print(json.encode { run = run.id, cancelled = n } .. "\n")
+            ctx:print(json.encode(json.object { { "run", run.id }, { "cancelled", n },
+                { "stopping", running } }) .. "\n")
         else
-            ctx:print(("run %d: %s cancelled\n"):format(run.id, format.plural(n, "job")))
+            ctx:print(("run %d: %s cancelled%s\n"):format(run.id, format.plural(n, "job"),
+                running > 0 and (", %s being stopped"):format(format.count(running)) or ""))
         end
         return true
     end,
