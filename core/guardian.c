@@ -64,7 +64,7 @@ static void add_text(struct iovec *iov, int *n, uint32_t *len, const struct byte
 
 int guardian_send(struct guardian *g, struct guardian_request *request,
                   const struct guardian_texts *texts, const int *fds, int n_fds) {
-    struct iovec iov[6] = {{request, sizeof(*request)}};
+    struct iovec iov[7] = {{request, sizeof(*request)}};
     int n = 1;
     if (texts) {
         add_text(iov, &n, &request->argv_len, &texts->argv);
@@ -72,6 +72,7 @@ int guardian_send(struct guardian *g, struct guardian_request *request,
         add_text(iov, &n, &request->env_len, &texts->env);
         add_text(iov, &n, &request->cwd_len, &texts->cwd);
         add_text(iov, &n, &request->mark_len, &texts->mark);
+        add_text(iov, &n, &request->facts_len, &texts->facts);
     }
     size_t size = 0;
     for (int i = 0; i < n; i++)

@@ -32,10 +32,12 @@ struct guardian_request {
     uint32_t shell_len; /* text for /bin/sh -c, when argv is empty or cannot be executed */
     uint32_t env_len;   /* packed changes to the worker's environment */
     uint32_t cwd_len;
-    uint32_t program;  /* a Lua job: number of its program, by which its warm process is known; the
-                        * last descriptor is the program's text. 0: to be executed */
-    uint32_t mark_len; /* NAME=VALUE that stands in env and nowhere else: how stray processes of
-                        * this attempt are recognised */
+    uint32_t program;   /* a Lua job: number of its program, by which its warm process is known; the
+                         * last descriptor is the program's text. 0: to be executed */
+    uint32_t mark_len;  /* NAME=VALUE that stands in env and nowhere else: how stray processes of
+                         * this attempt are recognised */
+    uint32_t facts_len; /* a Lua job: its facts, where they are not the descriptor before the
+                         * program's */
 };
 
 enum guardian_event_type {
@@ -73,7 +75,7 @@ struct guardian_texts {
     struct bytes_view {
         const char *data;
         size_t len;
-    } argv, shell, env, cwd, mark;
+    } argv, shell, env, cwd, mark, facts;
 };
 int guardian_send(struct guardian *g, struct guardian_request *request,
                   const struct guardian_texts *texts, const int *fds, int n_fds);

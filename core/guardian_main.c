@@ -29,6 +29,10 @@
 
 enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
 
+/* A warm process that does not answer hangs in its program's text. For a job that is cancelled
+ * nobody waits so long. */
+enum { PATIENCE_US = 10000000, CANCELLED_PATIENCE_US = 100000 };
+
 enum ward_state { WARD_FREE, WARD_QUEUED, WARD_ASKED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
 
 /* A job in our care. */
@@ -41,7 +45,7 @@ struct ward {
     bool timed_out, cancelled, killed;
     int64_t started_ms, kill_after_ms;
     char *mark;
-    struct timer timer; /* time limit, kill_after or next sweep, by state */
+    struct timer timer; /* patience, time limit, kill_after or next sweep, by state */
     /* WARD_QUEUED, WARD_ASKED: the request */
     struct buf packet;
     int fds[GUARDIAN_FDS], n_fds;
@@ -121,8 +125,8 @@ enum kin {
     KIN_MINE,
     KIN_OTHER,    /* of another job that runs */
     KIN_ORPHAN,   /* of a job that is over: it was in the middle of an exec when that was decided */
-    KIN_STRANGER, /* in a session of its own and without our mark: emptied, or in an exec just now
-                   */
+    KIN_STRANGER, /* in a session of its own and without our mark (emptied, or in an exec just now)
+                   * or with that of a warm process (forked by a Lua job, and nothing executed) */
 };
 
 /* Some fork of a warm process has not said yet which job it is. */
@@ -139,7 +143,9 @@ static enum kin kin_of(const struct ward *w, pid_t pid) {
         return o == w ? KIN_MINE : KIN_OTHER;
     if (!g.own_mark || !proc_has_mark(pid, g.own_mark, false))
         return KIN_STRANGER;
-    return any_asked() && proc_has_mark(pid, g.warm_mark, true) ? KIN_OTHER : KIN_ORPHAN;
+    if (!proc_has_mark(pid, g.warm_mark, true))
+        return KIN_ORPHAN;
+    return any_asked() ? KIN_OTHER : KIN_STRANGER;
 }
 
 /* During an exec a process has no environment to read: look again, for some 3 ms. Who has been a
@@ -204,6 +210,12 @@ static void on_strangers(struct timer *t) {
         loop_timer(g.loop, t, STRANGERS_US);
 }
 
+static struct guardian_request request_of(const struct ward *w) {
+    struct guardian_request r;
+    memcpy(&r, w->packet.data, sizeof(r));
+    return r;
+}
+
 /* ---- telling the worker ---- */
 
 static void tell(const struct guardian_event *event) {
@@ -220,8 +232,7 @@ static uint32_t slot_of(const struct ward *w) {
 }
 
 static void close_fds(struct ward *w) {
-    for (int i = 0; i < w->n_fds; i++)
-        close(w->fds[i]);
+    fds_close(w->fds, w->n_fds);
     w->n_fds = 0;
 }
 
@@ -322,9 +333,13 @@ static void on_timer(struct timer *t) {
     case WARD_KILLED:
         look_after(w);
         break;
+    case WARD_ASKED:
+        warm_read();
+        if (w->state == WARD_ASKED)
+            warm_give_up(request_of(w).program, !w->cancelled);
+        break;
     case WARD_FREE:
     case WARD_QUEUED:
-    case WARD_ASKED:
         break;
     }
 }
@@ -345,12 +360,6 @@ static void on_signal(int signo, void *arg) {
 
 /* ---- requests ---- */
 
-static struct guardian_request request_of(const struct ward *w) {
-    struct guardian_request r;
-    memcpy(&r, w->packet.data, sizeof(r));
-    return r;
-}
-
 /* From now on it runs. */
 static void begin(struct ward *w, pid_t leader) {
     struct guardian_request r = request_of(w);
@@ -359,6 +368,7 @@ static void begin(struct ward *w, pid_t leader) {
     w->mark = xstrdup(guardian_mark(&r, w->packet.data));
     w->started_ms = clock_mono_ms();
     w->kill_after_ms = r.kill_after_ms;
+    loop_timer_stop(g.loop, &w->timer);
     if (r.timeout_ms > 0)
         loop_timer(g.loop, &w->timer, r.timeout_ms * 1000);
     secret_wipe(&w->packet);
@@ -393,6 +403,7 @@ static bool ask_warm(struct ward *w, uint32_t program) {
     if (!program || warm_ask(program, &p, w->turn, g.warm_mark) < 0)
         return false;
     w->state = WARD_ASKED;
+    loop_timer(g.loop, &w->timer, PATIENCE_US);
     return true;
 }
 
@@ -414,6 +425,8 @@ static void on_answer(const struct warm_answer *a) {
     if (!w || w->state != WARD_ASKED || w->turn != a->turn) {
         if (a->pid > 0 && !a->why.error)
             kill(a->pid, SIGKILL); /* too late: it is executed already */
+    } else if (a->why.error && (a->why.stage == SPAWN_FORK || a->why.stage == SPAWN_FD)) {
+        execute(w); /* what it lacks may be what its program has taken */
     } else if (a->why.error) {
         fail(w, &a->why);
     } else {
@@ -422,10 +435,25 @@ static void on_answer(const struct warm_answer *a) {
     }
 }
 
+/* Its warm process will not fork it. A job that is cancelled meanwhile never was. */
+static void start_anew(struct ward *w) {
+    if (!w->cancelled) {
+        execute(w);
+        return;
+    }
+    tell(&(struct guardian_event){.type = GUARD_EXITED,
+                                  .slot = slot_of(w),
+                                  .exit_code = -1,
+                                  .signal = SIGTERM,
+                                  .clean = true,
+                                  .cancelled = true});
+    forget(w);
+}
+
 static void on_warm_lost(uint32_t program) {
     for (uint32_t i = 0; i < g.n; i++)
         if (g.wards[i].state == WARD_ASKED && request_of(&g.wards[i]).program == program)
-            execute(&g.wards[i]);
+            start_anew(&g.wards[i]);
 }
 
 /* As many as may run. */
@@ -470,6 +498,8 @@ static void on_order(struct ward *w, uint32_t type) {
         w->cancelled = true;
         if (w->state == WARD_RUNNING)
             term_tree(w);
+        if (w->state == WARD_ASKED)
+            loop_timer(g.loop, &w->timer, CANCELLED_PATIENCE_US);
         break;
     case GUARD_END:
         w->ending = true;
@@ -490,7 +520,8 @@ static void on_request(const struct guardian_request *r, struct packet *p) {
 }
 
 static size_t texts_len(const struct guardian_request *r) {
-    return (size_t)r->argv_len + r->shell_len + r->env_len + r->cwd_len + r->mark_len;
+    return (size_t)r->argv_len + r->shell_len + r->env_len + r->cwd_len + r->mark_len +
+           r->facts_len;
 }
 
 /* 1 a request was handled, 0 none now, -1 the worker is gone. */

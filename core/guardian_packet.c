@@ -58,13 +58,14 @@ int packet_receive(int fd, struct packet *p, bool wait) {
         p->n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         memcpy(p->fds, CMSG_DATA(c), (size_t)p->n_fds * sizeof(int));
     }
+    if (n == 0)
+        errno = 0;
     p->len = (size_t)n;
     p->whole = !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     return n == 0 ? -1 : 1;
 }
 
 void packet_close_fds(struct packet *p) {
-    for (int i = 0; i < p->n_fds; i++)
-        close(p->fds[i]);
+    fds_close(p->fds, p->n_fds);
     p->n_fds = 0;
 }

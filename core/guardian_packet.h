@@ -19,7 +19,8 @@ struct packet {
 int packet_pair(int pair[2]);
 /* One packet. -1 with errno; never SIGPIPE. */
 int packet_send(int fd, const struct iovec *iov, int n_iov, const int *fds, int n_fds);
-/* 1 one came, 0 none now (only without `wait`), -1 the other end is gone. */
+/* 1 one came, 0 none now (only without `wait`), -1 the other end is gone:
+ * errno, or 0 at its end. */
 int packet_receive(int fd, struct packet *p, bool wait);
 void packet_close_fds(struct packet *p);
 

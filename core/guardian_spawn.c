@@ -1,5 +1,6 @@
 #include "guardian_spawn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,8 @@ static void apply_env(const char *list, size_t len, struct strings *env) {
 /* What our own job (a worker may run inside one) was told is not for those we start. */
 static bool is_own_variable(const char *entry) {
     static const char *const names[] = {
-        "QUEUECTL_JOB_ID=", "QUEUECTL_JOB_NAME=", "QUEUECTL_RUN=",   "QUEUECTL_ATTEMPT=",
-        "QUEUECTL_TOKEN=",  "QUEUECTL_WORKER=",   "QUEUECTL_OUTPUT="};
+        "QUEUECTL_JOB_ID=", "QUEUECTL_JOB_NAME=", "QUEUECTL_RUN=",    "QUEUECTL_ATTEMPT=",
+        "QUEUECTL_TOKEN=",  "QUEUECTL_WORKER=",   "QUEUECTL_OUTPUT=", "QUEUECTL_REPORT="};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0)
             return true;
@@ -69,7 +70,7 @@ static void base_env(struct strings *out) {
 }
 
 struct texts {
-    const char *argv, *shell, *env, *cwd, *mark;
+    const char *argv, *shell, *env, *cwd, *mark, *facts;
 };
 
 static struct texts texts_of(const struct guardian_request *r, const char *packet) {
@@ -78,6 +79,7 @@ static struct texts texts_of(const struct guardian_request *r, const char *packe
     t.env = t.shell + r->shell_len;
     t.cwd = t.env + r->env_len;
     t.mark = t.cwd + r->cwd_len;
+    t.facts = t.mark + r->mark_len;
     return t;
 }
 
@@ -101,6 +103,21 @@ static struct spawn describe(const struct guardian_request *r, const struct text
     return s;
 }
 
+/* What is executed anew reads its facts from a descriptor, which stands before the program's. */
+static int add_facts(const struct guardian_request *r, const struct texts *t, struct spawn *s,
+                     int *fd) {
+    struct buf facts = {.data = (char *)(uintptr_t)t->facts, .len = r->facts_len};
+    int last = s->fds_len - 1;
+    *fd = -1;
+    if (!r->facts_len)
+        return 0;
+    if (last < 0 || s->fds_len == SPAWN_FDS || (*fd = memory_file("facts", &facts, NULL)) < 0)
+        return -1;
+    s->fds[s->fds_len++] = s->fds[last];
+    s->fds[last] = *fd;
+    return 0;
+}
+
 int guardian_spawn(const struct guardian_request *r, const char *packet,
                    const struct guardian_given *given, pid_t *pid, struct spawn_failure *why) {
     struct texts t = texts_of(r, packet);
@@ -113,7 +130,12 @@ int guardian_spawn(const struct guardian_request *r, const char *packet,
     s.file = argv.len ? NULL : "/bin/sh";
     s.fallback = argv.len && r->shell_len ? shell : NULL;
     s.env = env.items;
-    int rc = spawn(&s, pid, why);
+    int facts_fd, rc = add_facts(r, &t, &s, &facts_fd);
+    if (rc < 0)
+        *why = (struct spawn_failure){.stage = SPAWN_FD, .error = errno};
+    else
+        rc = spawn(&s, pid, why);
+    fd_close(&facts_fd);
     free(argv.items);
     free(env.items);
     return rc;
@@ -131,4 +153,8 @@ int guardian_enter(const struct guardian_request *r, const char *packet,
 
 const char *guardian_mark(const struct guardian_request *r, const char *packet) {
     return texts_of(r, packet).mark;
+}
+
+const char *guardian_facts(const struct guardian_request *r, const char *packet) {
+    return texts_of(r, packet).facts;
 }

@@ -21,5 +21,7 @@ int guardian_enter(const struct guardian_request *r, const char *packet,
 
 /* The attempt's mark: points into the packet. */
 const char *guardian_mark(const struct guardian_request *r, const char *packet);
+/* The facts of a Lua job, facts_len of them: they point into the packet. */
+const char *guardian_facts(const struct guardian_request *r, const char *packet);
 
 #endif

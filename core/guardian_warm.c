@@ -14,15 +14,15 @@
 extern char **environ;
 
 enum {
-    WARM_MAX = 4,              /* programs at a time; the one not used for longest goes */
-    PATIENCE_US = 10 * 1000000 /* without an answer: it hangs in the program's own text */
+    WARM_MAX = 4,          /* programs at a time; the one not used for longest goes */
+    IDLE_US = 60 * 1000000 /* without a question: its memory is worth more than its warmth */
 };
 
 struct warm {
     uint32_t program; /* 0: free */
     pid_t pid;        /* 0: it has ended without ever answering, and is not tried again */
     struct watch watch;
-    struct timer patience;
+    struct timer idle;
     unsigned asked; /* and not answered */
     uint64_t used;
     bool proved; /* has answered */
@@ -42,7 +42,7 @@ static void end(struct warm *w) {
     if (w->watch.fd >= 0)
         loop_unwatch(loop, &w->watch);
     fd_close(&w->watch.fd);
-    loop_timer_stop(loop, &w->patience);
+    loop_timer_stop(loop, &w->idle);
     w->pid = 0;
     w->asked = 0;
 }
@@ -57,19 +57,15 @@ static void lose(struct warm *w) {
 
 /* ---- answers ---- */
 
-static void be_patient(struct warm *w) {
-    if (w->asked)
-        loop_timer(loop, &w->patience, PATIENCE_US);
-    else
-        loop_timer_stop(loop, &w->patience);
-}
-
+/* When it dies with requests unread, ECONNRESET comes first, and after that what its forks said. */
 static void read_answers(struct warm *w) {
     struct warm_answer a;
     struct packet p = {.data = (char *)&a, .cap = sizeof(a)};
     int rc;
     while (w->pid && (rc = packet_receive(w->watch.fd, &p, false)) != 0) {
         packet_close_fds(&p);
+        if (rc < 0 && errno == ECONNRESET)
+            continue;
         if (rc < 0) {
             lose(w);
             return;
@@ -78,7 +74,6 @@ static void read_answers(struct warm *w) {
             continue;
         w->proved = true;
         w->asked -= w->asked > 0;
-        be_patient(w);
         events.answered(&a);
     }
 }
@@ -88,14 +83,30 @@ static void on_readable(struct watch *watch, uint32_t what) {
     read_answers(OWNER(watch, watch));
 }
 
-static void on_patience(struct timer *t) {
-    lose(OWNER(patience, t));
+static void on_idle(struct timer *t) {
+    struct warm *w = OWNER(idle, t);
+    if (w->asked) { /* its jobs see to that */
+        loop_timer(loop, t, IDLE_US);
+    } else {
+        end(w);
+        w->program = 0;
+    }
 }
 
 void warm_read(void) {
     for (int i = 0; i < WARM_MAX; i++)
         if (table[i].pid)
             read_answers(&table[i]);
+}
+
+void warm_give_up(uint32_t program, bool for_good) {
+    for (int i = 0; i < WARM_MAX; i++)
+        if (table[i].program == program && table[i].pid) {
+            table[i].proved = table[i].proved || !for_good;
+            lose(&table[i]);
+            return;
+        }
+    events.lost(program);
 }
 
 bool warm_is(pid_t pid) {
@@ -167,8 +178,7 @@ static struct warm *entry(uint32_t program) {
     if (!oldest)
         return NULL;
     end(oldest);
-    *oldest =
-        (struct warm){.watch = {.fn = on_readable, .fd = -1}, .patience = {.fn = on_patience}};
+    *oldest = (struct warm){.watch = {.fn = on_readable, .fd = -1}, .idle = {.fn = on_idle}};
     return oldest;
 }
 
@@ -180,11 +190,11 @@ int warm_ask(uint32_t program, const struct packet *p, uint64_t turn, const char
         return -1;
     w->program = program;
     w->used = ++uses;
+    loop_timer(loop, &w->idle, IDLE_US);
     struct iovec iov[2] = {{&turn, sizeof(turn)}, {p->data, p->len}};
     if (packet_send(w->watch.fd, iov, 2, p->fds, p->n_fds - 1) < 0)
         return -1;
-    if (w->asked++ == 0)
-        be_patient(w);
+    w->asked++;
     return 0;
 }
 
@@ -192,4 +202,6 @@ void warm_init(struct loop *l, const struct warm_events *e, bool keep_hup_off) {
     loop = l;
     hup_off = keep_hup_off;
     events = *e;
+    for (int i = 0; i < WARM_MAX; i++)
+        table[i].watch.fd = -1;
 }

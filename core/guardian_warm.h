@@ -3,7 +3,7 @@
  *
  * A message to it is a uint64_t (the turn, which comes back) and a guardian request with its texts;
  * its descriptors become the job's. The answer comes from the forked process, before it runs
- * anything of the job: a fork that has ended has answered. */
+ * anything of the job: what has not answered has done nothing. */
 #ifndef QUEUECTL_GUARDIAN_WARM_H
 #define QUEUECTL_GUARDIAN_WARM_H
 
@@ -32,6 +32,10 @@ void warm_init(struct loop *loop, const struct warm_events *events, bool keep_hu
 int warm_ask(uint32_t program, const struct packet *p, uint64_t turn, const char *mark);
 /* Take the answers that are there. */
 void warm_read(void);
+/* End the program's process and forget what it was asked; the answers that are there must have been
+ * read. A fork that has not answered by now cannot any more, and leaves. for_good: it is not tried
+ * again if it has never answered. */
+void warm_give_up(uint32_t program, bool for_good);
 bool warm_is(pid_t pid);
 
 #endif

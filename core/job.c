@@ -86,3 +86,11 @@ void job_free(struct job *j) {
     buf_free(&j->artifacts);
     *j = (struct job){0};
 }
+
+void attempt_free(struct attempt *a) {
+    free(a->error);
+    free(a->worker_name);
+    free(a->report_note);
+    buf_free(&a->report);
+    *a = (struct attempt){0};
+}

@@ -146,9 +146,11 @@ struct outcome {
     int exit_code, signal; /* -1: none */
     int64_t started_at, finished_at, duration_ms;
     int64_t cpu_ms, max_rss_kb;
-    int64_t output_total; /* bytes printed, stored or not */
-    const char *error;    /* what people read, at most 1 KiB; NULL after success */
-    bool incomplete;      /* something that outlived the job still held its output */
+    int64_t output_total;    /* bytes printed, stored or not */
+    const char *error;       /* what people read, at most 1 KiB; NULL after success */
+    bool incomplete;         /* something that outlived the job still held its output */
+    struct bytes report;     /* packed "=KEY=VALUE": what it wrote to $QUEUECTL_REPORT */
+    const char *report_note; /* what of that was not taken, and why; NULL: nothing */
 };
 
 /* What becomes of the job. */
@@ -167,6 +169,9 @@ struct attempt {
     struct outcome outcome;
     char *error;       /* owned; outcome.error points here */
     char *worker_name; /* owned */
+    struct buf report; /* owned, as are its note and what outcome has of both */
+    char *report_note;
 };
+void attempt_free(struct attempt *a);
 
 #endif

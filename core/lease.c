@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,26 @@ int lease_take(struct lease *l, struct store *s, const char *name, int slots, in
     return rc;
 }
 
+char *lease_output_path(struct store *s, const char *uid, int slot) {
+    return xasprintf("%s/%s.%d.out", s->ops->side_dir(s), uid, slot);
+}
+
+char *lease_report_path(struct store *s, const char *uid, uint64_t attempt) {
+    return xasprintf("%s/%s.%" PRIu64 ".report", s->ops->side_dir(s), uid, attempt);
+}
+
+/* The lock, what its jobs wrote to $QUEUECTL_OUTPUT, and reports that came too late: UID.lock,
+ * UID.N.out, UID.N.report. */
+static void remove_files(struct store *s, const char *uid) {
+    DIR *dir = opendir(s->ops->side_dir(s));
+    if (!dir)
+        return;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, uid, UID_LEN) == 0 && e->d_name[UID_LEN] == '.')
+            unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+}
+
 /* Also puts back what it could not record: no job may belong to a worker that is not there. */
 static int unregister(const struct lease *l, struct store *s, struct err *err) {
     size_t jobs;
@@ -105,7 +126,7 @@ void lease_release(struct lease *l, struct store *s) {
     }
     /* A worker that is still registered needs its lock file: a free lock says that it is dead. */
     if (l->lock_path && rc == 0)
-        unlink(l->lock_path);
+        remove_files(s, l->uid);
     fd_close(&l->lock_fd);
     free(l->lock_path);
     *l = (struct lease){.lock_fd = -1};
@@ -215,21 +236,6 @@ static int put_back(struct store *s, const struct worker_info *w, size_t *n, str
     return 0;
 }
 
-char *lease_output_path(struct store *s, const char *uid, int slot) {
-    return xasprintf("%s/%s.%d.out", s->ops->side_dir(s), uid, slot);
-}
-
-/* The lock and what its jobs wrote to $QUEUECTL_OUTPUT: UID.lock, UID.N.out. */
-static void remove_files(struct store *s, const struct worker_info *w) {
-    DIR *dir = opendir(s->ops->side_dir(s));
-    if (!dir)
-        return;
-    for (struct dirent *e; (e = readdir(dir));)
-        if (strncmp(e->d_name, w->uid, UID_LEN) == 0 && e->d_name[UID_LEN] == '.')
-            unlinkat(dirfd(dir), e->d_name, 0);
-    closedir(dir);
-}
-
 static int recover_one(struct store *s, const struct worker_info *w, size_t *n, struct err *err) {
     char *path = lock_path(s, w->uid), mark[64];
     int fd, rc = 0;
@@ -238,7 +244,7 @@ static int recover_one(struct store *s, const struct worker_info *w, size_t *n, 
     if (is_dead(w, path, &fd) && (!same_boot(w) || proc_sweep(mark, SWEEP_MS) == 0)) {
         rc = put_back(s, w, n, err);
         if (rc == 0)
-            remove_files(s, w);
+            remove_files(s, w->uid);
     }
     fd_close(&fd);
     free(path);

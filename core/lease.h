@@ -25,6 +25,9 @@ void lease_release(struct lease *l, struct store *s);
 /* File that a job in this slot writes its $QUEUECTL_OUTPUT to. Yours to free. */
 char *lease_output_path(struct store *s, const char *uid, int slot);
 
+/* What is named by $QUEUECTL_REPORT in the worker's attempt of this number. Yours to free. */
+char *lease_report_path(struct store *s, const char *uid, uint64_t attempt);
+
 bool lease_is_alive(struct store *s, const struct worker_info *w);
 
 /* [tx] ERR_STATE where a living worker has the run, or unless detached_ok the workers of the common

@@ -20,6 +20,36 @@ void pack_add(struct buf *list, enum pack_kind kind, const char *text) {
     buf_add(list, text, strlen(text) + 1);
 }
 
+/* The entry of KEY in list->data[*from, *to). */
+static bool find_value(const struct buf *list, const char *key, size_t *from, size_t *to) {
+    size_t len = strlen(key);
+    *from = *to = 0;
+    for (const char *e; (e = pack_next(list->data, list->len, to)); *from = *to)
+        if (strncmp(e + 1, key, len) == 0 && e[1 + len] == '=')
+            return true;
+    return false;
+}
+
+const char *pack_value(const struct buf *list, const char *key) {
+    size_t from, to;
+    return find_value(list, key, &from, &to) ? list->data + from + 1 + strlen(key) + 1 : NULL;
+}
+
+void pack_add_value(struct buf *list, const char *key, const char *value) {
+    char *entry = xasprintf("%s=%s", key, value);
+    pack_add(list, PACK_TEXT, entry);
+    free(entry);
+}
+
+bool pack_drop(struct buf *list, const char *key) {
+    size_t from, to;
+    if (!find_value(list, key, &from, &to))
+        return false;
+    memmove(list->data + from, list->data + to, list->len - to);
+    list->len -= to - from;
+    return true;
+}
+
 int pack_later(const char *text, long long *parent, const char **key, size_t *key_len,
                const char **name) {
     char *end = NULL;

@@ -21,6 +21,12 @@ const char *pack_next(const char *list, size_t len, size_t *pos);
 
 void pack_add(struct buf *list, enum pack_kind kind, const char *text);
 
+/* Lists of "=KEY=VALUE". The value of KEY, or NULL; valid until the list changes. */
+const char *pack_value(const struct buf *list, const char *key);
+void pack_add_value(struct buf *list, const char *key, const char *value);
+/* Take out the entry of KEY: whether there was one. */
+bool pack_drop(struct buf *list, const char *key);
+
 /* Split "PARENT:KEY[=NAME]" (without the kind byte). 0, or -1 if it is not one. */
 int pack_later(const char *text, long long *parent, const char **key, size_t *key_len,
                const char **name);

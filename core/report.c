@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "pack.h"
 
 const char *const report_formats[REPORT_FORMATS] = {
     [REPORT_NONE] = "none",
@@ -40,6 +41,22 @@ static void add_time(struct buf *b, const char *key, int64_t ms) {
     buf_printf(b, ",\"%s\":\"%s.%03dZ\"", key, text, (int)(ms % 1000));
 }
 
+/* What the job reported about this attempt. */
+static void add_report(struct buf *b, const struct outcome *o) {
+    size_t pos = 0;
+    const char *between = "";
+    if (o->report.len)
+        buf_str(b, ",\"report\":{");
+    for (const char *e; (e = pack_next(o->report.data, o->report.len, &pos)); between = ",") {
+        size_t len = strcspn(e + 1, "=");
+        buf_printf(b, "%s\"%.*s\":", between, (int)len, e + 1);
+        buf_json(b, e + 1 + len + 1, strlen(e + 1 + len + 1));
+    }
+    if (o->report.len)
+        buf_str(b, "}");
+    add_string(b, "report_note", o->report_note);
+}
+
 static void add_outcome(struct buf *b, const struct outcome *o) {
     add_string(b, "cause", job_cause_names[o->cause]);
     if (o->exit_code >= 0)
@@ -49,6 +66,7 @@ static void add_outcome(struct buf *b, const struct outcome *o) {
     add_number(b, "duration", (double)o->duration_ms / 1000);
     add_time(b, "started_at", o->started_at);
     add_string(b, "error", o->error);
+    add_report(b, o);
 }
 
 static void emit_json(struct buf *b, const struct report_event *e) {
@@ -130,6 +148,13 @@ static void emit_kv(struct buf *b, const struct report_event *e) {
     if (e->outcome)
         buf_printf(b, " cause=%s exit_code=%d duration=%.3f", job_cause_names[e->outcome->cause],
                    e->outcome->exit_code, (double)e->outcome->duration_ms / 1000);
+    size_t pos = 0;
+    for (const char *r;
+         e->outcome && (r = pack_next(e->outcome->report.data, e->outcome->report.len, &pos));) {
+        size_t len = strcspn(r + 1, "=");
+        buf_printf(b, " report.%.*s=", (int)len, r + 1);
+        buf_json(b, r + 1 + len + 1, strlen(r + 1 + len + 1));
+    }
     if (e->decision && e->decision->delay_ms)
         buf_printf(b, " delay=%.3f", (double)e->decision->delay_ms / 1000);
     if (e->text) {

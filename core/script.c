@@ -15,7 +15,7 @@ struct budget {
     size_t used, cap;
 };
 
-/* The allocator: realloc within a budget. */
+/* The allocator of a state with a limit: realloc within a budget. */
 static void *allocate(void *ud, void *p, size_t old, size_t size) {
     struct budget *b = ud;
     if (!p)
@@ -31,6 +31,21 @@ static void *allocate(void *ud, void *p, size_t old, size_t size) {
     if (!q)
         b->used -= size - old;
     return q;
+}
+
+static lua_State *new_limited(size_t cap) {
+    struct budget *b = xcalloc(1, sizeof(*b));
+    b->cap = cap;
+    lua_State *L = lua_newstate(allocate, b);
+    if (!L)
+        free(b);
+    return L;
+}
+
+/* NULL: the state has no limit, and LuaJIT's own allocator, which is the faster one. */
+static struct budget *budget_of(lua_State *L) {
+    void *budget;
+    return lua_getallocf(L, &budget) == allocate ? budget : NULL;
 }
 
 /* ---- modules ---- */
@@ -109,13 +124,9 @@ static int l_open(lua_State *L) {
 }
 
 lua_State *script_new(const char *name, lua_CFunction open, size_t memory_cap) {
-    struct budget *b = xcalloc(1, sizeof(*b));
-    b->cap = memory_cap;
-    lua_State *L = lua_newstate(allocate, b);
-    if (!L) {
-        free(b);
+    lua_State *L = memory_cap ? new_limited(memory_cap) : luaL_newstate();
+    if (!L)
         return NULL;
-    }
     lua_pushcfunction(L, l_open);
     lua_pushstring(L, name);
     lua_pushcfunction(L, open);
@@ -127,16 +138,15 @@ lua_State *script_new(const char *name, lua_CFunction open, size_t memory_cap) {
 }
 
 void script_free(lua_State *L) {
-    void *budget;
-    lua_getallocf(L, &budget);
+    struct budget *budget = budget_of(L);
     lua_close(L);
     free(budget);
 }
 
 void script_set_memory(lua_State *L, size_t memory_cap) {
-    void *budget;
-    lua_getallocf(L, &budget);
-    ((struct budget *)budget)->cap = memory_cap;
+    struct budget *budget = budget_of(L);
+    if (budget)
+        budget->cap = memory_cap;
 }
 
 /* ---- calls ---- */

@@ -11,7 +11,7 @@
  * not our end. NULL when out of memory. */
 lua_State *script_new(const char *name, lua_CFunction open, size_t memory_cap);
 void script_free(lua_State *L);
-/* A new memory_cap. */
+/* A new memory_cap, for a state that was made with one. */
 void script_set_memory(lua_State *L, size_t memory_cap);
 
 /* Call the function below its n_args arguments, with traceback. 0 and n_results on the stack, or -1

@@ -275,6 +275,22 @@ static int l_write(lua_State *L) {
     return done(L, replacement_close(&r, write_text(r.fd, text, len)));
 }
 
+int script_append(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 2, &len);
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int fd = open(luaL_checkstring(L, 1), flags, 0600);
+    if (fd < 0)
+        return fail_with(L, errno);
+    ssize_t n;
+    do
+        n = write(fd, text, len);
+    while (n < 0 && errno == EINTR);
+    int error = n < 0 ? errno : (size_t)n < len ? ENOSPC : 0;
+    close(fd);
+    return error ? fail_with(L, error) : done(L, 0);
+}
+
 static int copy_bytes(int from, int to) {
     for (;;) {
         ssize_t n = sendfile(to, from, NULL, 1 << 30);
@@ -333,10 +349,19 @@ static int l_rename(lua_State *L) {
 
 void script_add_fs(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"stat", l_stat},           {"realpath", l_realpath}, {"list", l_list},
-        {"glob", l_glob},           {"mkdir", l_mkdir},       {"make_temp_dir", l_make_temp_dir},
-        {"remove", l_remove},       {"write", l_write},       {"copy_file", l_copy_file},
-        {"copy_link", l_copy_link}, {"rename", l_rename},     {NULL, NULL},
+        {"stat", l_stat},
+        {"realpath", l_realpath},
+        {"list", l_list},
+        {"glob", l_glob},
+        {"mkdir", l_mkdir},
+        {"make_temp_dir", l_make_temp_dir},
+        {"remove", l_remove},
+        {"write", l_write},
+        {"copy_file", l_copy_file},
+        {"copy_link", l_copy_link},
+        {"rename", l_rename},
+        {"append", script_append},
+        {NULL, NULL},
     };
     luaL_register(L, NULL, functions);
 }

@@ -82,13 +82,13 @@ static int l_progress(lua_State *L) {
 static int l_finish(lua_State *L) {
     const char *kind = luaL_checkstring(L, 1);
     bool snooze = strcmp(kind, "snooze") == 0;
-    double ms = snooze ? luaL_checknumber(L, 2) * 1000 : 0;
     const char *text = luaL_optstring(L, snooze ? 3 : 2, "");
     fflush(stdout);
     lua_pushstring(L, kind);
-    char number[32];
-    snprintf(number, sizeof(number), "%.0f", ms);
-    lua_pushstring(L, number);
+    char ms[32] = "0";
+    if (snooze)
+        snprintf(ms, sizeof(ms), "%.0f", luaL_checknumber(L, 2) * 1000);
+    lua_pushstring(L, ms);
     lua_pushlstring(L, text, strnlen(text, 900)); /* last_error holds 1 KiB */
     int top = lua_gettop(L);
     return send_message(L, 'r', top - 2, top);

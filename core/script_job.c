@@ -10,6 +10,7 @@
 
 #include "guardian_spawn.h"
 #include "guardian_warm.h"
+#include "job.h"
 #include "pack.h"
 #include "script.h"
 #include "script_host.h"
@@ -55,25 +56,29 @@ static int load(lua_State *L, int fd, struct err *err) {
 }
 
 /* main.start(program, facts), with main and program on the stack. */
-static int start(lua_State *L, struct err *err) {
-    struct buf facts = {0};
+static int start(lua_State *L, struct bytes facts, struct err *err) {
     fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    lua_getfield(L, -2, "start");              // main program start
+    lua_pushvalue(L, -2);                      // main program start program
+    lua_pushlstring(L, facts.data, facts.len); // main program start program facts
+    return script_call(L, 2, 0, err);
+}
+
+static int start_from_file(lua_State *L, struct err *err) {
+    struct buf facts = {0};
     fcntl(FACTS_FD, F_SETFD, FD_CLOEXEC);
     int rc = read_fd(FACTS_FD, &facts, err);
-    if (rc == 0) {
-        lua_getfield(L, -2, "start");                                // main program start
-        lua_pushvalue(L, -2);                                        // main program start program
-        lua_pushlstring(L, facts.data ? facts.data : "", facts.len); // … facts
-        rc = script_call(L, 2, 0, err);
-    }
+    if (rc == 0)
+        rc = start(L, (struct bytes){facts.data ? facts.data : "", facts.len}, err);
     buf_free(&facts);
     return rc;
 }
 
-/* Nothing more is done with the Lua state: the process ends. */
-static int run(lua_State *L) {
+/* Facts come by a descriptor where none are given. Nothing more is done with the Lua state: the
+ * process ends. */
+static int run(lua_State *L, struct bytes facts) {
     struct err err = {0};
-    int rc = start(L, &err);
+    int rc = facts.len ? start(L, facts, &err) : start_from_file(L, &err);
     fflush(stdout);
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
@@ -97,7 +102,7 @@ int script_job_main(void) {
     struct err err = {0};
     fcntl(TEXT_FD, F_SETFD, FD_CLOEXEC);
     lua_State *L = prepare(TEXT_FD, &err);
-    int rc = L ? run(L) : 1;
+    int rc = L ? run(L, (struct bytes){0}) : 1;
     if (L)
         script_free(L);
     else
@@ -114,35 +119,41 @@ static void answer(int sock, const struct warm_answer *a) {
 }
 
 /* In the fork: become the job, say so, do it. */
-static _Noreturn void become_job(lua_State *L, const struct packet *p, struct warm_answer *a) {
+static _Noreturn void become_job(lua_State *L, int sock, const struct packet *p,
+                                 struct warm_answer *a) {
     struct guardian_request r;
     const char *request = p->data + sizeof(a->turn);
     struct guardian_given given = {p->fds, p->n_fds, true};
     memcpy(&r, request, sizeof(r));
-    int sock = fcntl(WARM_SOCKET_FD, F_DUPFD_CLOEXEC, SAFE_FD);
     a->pid = getpid();
+    if (sock < 0) {
+        a->why = (struct spawn_failure){.stage = SPAWN_FD, .error = errno};
+        answer(WARM_SOCKET_FD, a);
+        spawn_leave(1);
+    }
     guardian_enter(&r, request, &given, &a->why);
     answer(sock, a);
     close(sock);
-    spawn_leave(a->why.error ? 1 : run(L));
+    spawn_leave(a->why.error ? 1
+                             : run(L, (struct bytes){guardian_facts(&r, request), r.facts_len}));
 }
 
-static void on_request(lua_State *L, struct packet *p) {
+static void on_request(lua_State *L, int sock, struct packet *p) {
     struct guardian_request r;
     struct warm_answer a = {0};
     if (!p->whole || p->len < sizeof(a.turn) + sizeof(r))
-        return;
+        spawn_leave(1); /* descriptors ran out, say: the guardian executes it anew */
     memcpy(&a.turn, p->data, sizeof(a.turn));
     memcpy(&r, p->data + sizeof(a.turn), sizeof(r));
     a.slot = r.slot;
     pid_t pid = spawn_sibling();
     if (pid == 0)
-        become_job(L, p, &a);
+        become_job(L, sock, p, &a);
     if (r.secrets) /* of this job, and not of those that are forked after it */
         explicit_bzero(p->data, p->len);
     if (pid < 0) {
         a.why = (struct spawn_failure){.stage = SPAWN_FORK, .error = errno};
-        answer(WARM_SOCKET_FD, &a);
+        answer(sock, &a);
     }
 }
 
@@ -162,17 +173,19 @@ static void use_up_heap(void) {
 
 int script_warm_main(void) {
     struct err err = {0};
-    static char data[GUARDIAN_PACKET_MAX];
+    static char data[GUARDIAN_PACKET_MAX + sizeof(uint64_t)];
     struct packet p = {.data = data, .cap = sizeof(data)};
-    fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC); /* kept: its number must not become another file's */
+    /* Both stay open: a job gets others at these numbers, which must not be those of its files. */
+    fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC);
     fcntl(WARM_SOCKET_FD, F_SETFD, FD_CLOEXEC);
+    int sock = fcntl(WARM_SOCKET_FD, F_DUPFD_CLOEXEC, SAFE_FD);
     lua_State *L = prepare(WARM_TEXT_FD, &err);
     if (!L)
         return 1; /* the jobs are executed anew, and say what is wrong */
     lua_gc(L, LUA_GCCOLLECT, 0);
     use_up_heap();
-    while (packet_receive(WARM_SOCKET_FD, &p, true) > 0) {
-        on_request(L, &p);
+    while (packet_receive(sock, &p, true) > 0) {
+        on_request(L, sock, &p);
         packet_close_fds(&p);
     }
     script_free(L);

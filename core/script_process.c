@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "script.h"
 #include "spawn.h"
 
@@ -19,9 +20,14 @@ static const char CHILD[] = "queuectl.child";
 static int signal_fd = -1; /* of the process: -1 until core.catch_signals */
 
 struct child {
-    pid_t pid; /* 0: ended and waited for */
-    int fd;    /* its standard output, -1: closed */
+    pid_t pid;        /* 0: ended and waited for */
+    int fd;           /* its standard output, -1: closed */
+    int64_t heard_us; /* when something last came from it */
 };
+
+/* What comes soon after something else is left to gather so long: to be woken for each event of
+ * short jobs would cost more than to show them. */
+enum { GATHER_US = 20000 };
 
 /* core.catch_signals(): from now on INT, TERM and HUP come from child:poll */
 static int l_catch_signals(lua_State *L) {
@@ -102,12 +108,26 @@ static int l_start(lua_State *L) {
     return err.code ? script_fail(L, &err) : 1;
 }
 
+static int wait_for(const struct child *c, short events, int ms, struct pollfd p[2]) {
+    p[0] = (struct pollfd){signal_fd, POLLIN, 0};
+    p[1] = (struct pollfd){c->fd, events, 0};
+    return poll(p, 2, ms);
+}
+
+/* Without looking for data: its end and signals are seen at once. */
+static int gather(const struct child *c, struct pollfd p[2]) {
+    int64_t left_us = c->heard_us + GATHER_US - clock_mono_us();
+    return left_us > 0 ? wait_for(c, 0, (int)((left_us + 999) / 1000), p) : 0;
+}
+
 /* child:poll(seconds) -> "data", bytes | "end" | "signal", number | "idle" */
 static int l_child_poll(lua_State *L) {
     struct child *c = luaL_checkudata(L, 1, CHILD);
     double seconds = luaL_checknumber(L, 2);
-    struct pollfd p[2] = {{signal_fd, POLLIN, 0}, {c->fd, POLLIN, 0}};
-    int n = poll(p, 2, (int)(seconds * 1000));
+    struct pollfd p[2];
+    int n = gather(c, p);
+    if (n == 0 || !p[0].revents)
+        n = wait_for(c, POLLIN, (int)(seconds * 1000), p);
     int signo = n > 0 && p[0].revents ? script_read_signal() : 0;
     if (signo) {
         lua_pushliteral(L, "signal");
@@ -125,6 +145,7 @@ static int l_child_poll(lua_State *L) {
         fd_close(&c->fd);
         return 1;
     }
+    c->heard_us = clock_mono_us();
     lua_pushlstring(L, data, (size_t)got);
     return 2;
 }

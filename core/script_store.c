@@ -348,14 +348,7 @@ static int l_values(lua_State *L) {
     *anchor = list.data;
     if (rc < 0)
         return script_fail(L, &err);
-    lua_newtable(L);
-    size_t pos = 0;
-    for (const char *e; (e = pack_next(list.data, list.len, &pos));) {
-        size_t len = strcspn(e + 1, "=");
-        lua_pushlstring(L, e + 1, len);
-        lua_pushstring(L, e + 1 + len + 1);
-        lua_rawset(L, -3);
-    }
+    script_push_values(L, &list);
     return 1;
 }
 

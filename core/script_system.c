@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "ids.h"
 #include "script.h"
+#include "script_fs.h"
 #include "store_sqlite.h"
 
 static int l_time(lua_State *L) {
@@ -215,6 +216,7 @@ void script_add_system(lua_State *L) {
         {"stat", l_stat},
         {"write", l_write},
         {"write_file", l_write_file},
+        {"append", script_append},
         {"version", l_version},
         {NULL, NULL},
     };

@@ -183,10 +183,8 @@ struct list_owner {
 static int l_free_attempts(lua_State *L) {
     struct list_owner *o = lua_touserdata(L, 1);
     struct attempt *list = o->list;
-    for (size_t i = 0; i < o->n; i++) {
-        free(list[i].error);
-        free(list[i].worker_name);
-    }
+    for (size_t i = 0; i < o->n; i++)
+        attempt_free(&list[i]);
     free(list);
     return 0;
 }
@@ -352,6 +350,17 @@ void script_push_job(lua_State *L, const struct job *j) {
     }
 }
 
+void script_push_values(lua_State *L, const struct buf *list) {
+    size_t pos = 0;
+    lua_newtable(L);
+    for (const char *e; (e = pack_next(list->data, list->len, &pos));) {
+        size_t len = strcspn(e + 1, "=");
+        lua_pushlstring(L, e + 1, len);
+        lua_pushstring(L, e[1 + len] ? e + 1 + len + 1 : "");
+        lua_rawset(L, -3);
+    }
+}
+
 void script_push_attempt(lua_State *L, const struct attempt *a) {
     const struct outcome *o = &a->outcome;
     lua_createtable(L, 0, 14);
@@ -369,6 +378,11 @@ void script_push_attempt(lua_State *L, const struct attempt *a) {
     set_number(L, "max_rss", (double)o->max_rss_kb * 1024);
     set_number(L, "output_total", (double)o->output_total);
     set_true(L, "incomplete", o->incomplete);
+    set_string(L, "report_note", a->report_note);
+    if (a->report.len) {
+        script_push_values(L, &a->report);
+        lua_setfield(L, -2, "report");
+    }
 }
 
 void script_push_worker(lua_State *L, const struct worker_info *w, bool alive) {

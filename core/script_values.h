@@ -30,6 +30,7 @@ void script_own_workers(lua_State *L, struct worker_info *list, size_t n);
 /* Each pushes a table; times in seconds. */
 void script_push_job(lua_State *L, const struct job *j);
 void script_push_attempt(lua_State *L, const struct attempt *a);
+void script_push_values(lua_State *L, const struct buf *list); /* packed "=KEY=VALUE" */
 void script_push_worker(lua_State *L, const struct worker_info *w, bool alive);
 /* `alive`: its worker lives. Pushes the word of its state, too: running, queued (for the workers of
  * the common lane), interrupted, ok, failed or cancelled. */

@@ -90,7 +90,9 @@ static long kernel_sigaction(int sig, const struct kernel_action *to, struct ker
 static void find_ignored(void) {
     static bool known;
     struct kernel_action now;
-    for (int sig = 1; !known && sig < NSIG; sig++)
+    if (known) /* nothing is written: in a fork that would be a page to copy */
+        return;
+    for (int sig = 1; sig < NSIG; sig++)
         ignored[sig] = kernel_sigaction(sig, NULL, &now) == 0 && now.handler == SIG_IGN;
     known = true;
 }
@@ -105,8 +107,22 @@ static void reset_signals(bool keep_hup_off) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* None has the number that another one gets. */
+static bool fds_are_apart(const struct spawn *s) {
+    for (int i = 0; i < s->fds_len; i++)
+        if (s->fds[i] < s->fds_len)
+            return false;
+    return true;
+}
+
 static int place_fds(const struct spawn *s) {
     int safe[SPAWN_FDS];
+    bool apart = fds_are_apart(s);
+    for (int i = 0; apart && i < s->fds_len; i++)
+        if (dup2(s->fds[i], i) < 0)
+            return -1;
+    if (apart)
+        return 0;
     for (int i = 0; i < s->fds_len; i++)
         if ((safe[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, FD_SAFE)) < 0)
             return -1;
@@ -208,9 +224,11 @@ int spawn_enter(const struct spawn *s, struct spawn_failure *why) {
     find_ignored();
     int rc = enter(s, why);
     why->error = rc < 0 ? errno : 0;
+    int fds[SPAWN_FDS], n = 0;
     for (int i = 0; i < s->fds_len; i++)
         if (s->fds[i] >= s->fds_len)
-            close(s->fds[i]);
+            fds[n++] = s->fds[i];
+    fds_close(fds, n);
     return rc;
 }
 

@@ -235,6 +235,7 @@ static struct attempt read_attempt(sqlite3_stmt *st) {
         .try_no = sqlite3_column_int(st, 1),
         .worker_name = col_text(st, 2),
         .error = col_text(st, 13),
+        .report_note = col_text(st, 15),
         .outcome = {.started_at = sqlite3_column_int64(st, 3),
                     .finished_at = sqlite3_column_int64(st, 4),
                     .duration_ms = sqlite3_column_int64(st, 5),
@@ -246,7 +247,10 @@ static struct attempt read_attempt(sqlite3_stmt *st) {
                     .output_total = sqlite3_column_int64(st, 11),
                     .incomplete = sqlite3_column_int(st, 12)},
     };
+    col_buf(st, 14, &a.report);
     a.outcome.error = a.error;
+    a.outcome.report = (struct bytes){a.report.data, a.report.len};
+    a.outcome.report_note = a.report_note;
     return a;
 }
 
@@ -254,17 +258,16 @@ int op_attempts(struct store *base, int64_t seq, struct attempt **out, size_t *n
     struct sqlite_store *s = self(base);
     struct attempt *list = NULL;
     *n = 0;
-    sqlite3_stmt *st = q_open(s, err,
-                              "SELECT token, try_no, worker, started_at, finished_at, duration_ms,"
-                              " cause, exit_code, signal, cpu_ms, max_rss_kb, output_total,"
-                              " incomplete, error FROM attempt WHERE job = ? ORDER BY token",
-                              "i", seq);
+    sqlite3_stmt *st =
+        q_open(s, err,
+               "SELECT token, try_no, worker, started_at, finished_at, duration_ms,"
+               " cause, exit_code, signal, cpu_ms, max_rss_kb, output_total,"
+               " incomplete, error, report, report_note FROM attempt WHERE job = ? ORDER BY token",
+               "i", seq);
     int rc = st ? 0 : -1;
     while (st && (rc = q_row(s, st, err)) > 0) {
         list = xrealloc(list, (*n + 1) * sizeof(*list));
-        list[*n] = read_attempt(st);
-        list[*n].outcome.error = list[*n].error;
-        (*n)++;
+        list[(*n)++] = read_attempt(st);
     }
     *out = list;
     return rc;

@@ -56,7 +56,7 @@ static const char schema_1[] =
     "  started_at INTEGER NOT NULL, heartbeat_at INTEGER NOT NULL,"
     "  beat_boot_ms INTEGER NOT NULL, stop INTEGER NOT NULL DEFAULT 0);";
 
-/* Columns of spec and run, and:
+/* Columns of spec, attempt and run, and:
  * run_job:  jobs added to a run beside its own, which are a range of seqs.
  * artifact: files a job has kept.
  * job.retried_at: when somebody last put it back by hand.
@@ -71,6 +71,8 @@ static const char schema_2[] =
     "ALTER TABLE spec ADD COLUMN fail_fast INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE spec ADD COLUMN artifacts BLOB;"
     "ALTER TABLE spec ADD COLUMN limits TEXT;"
+    "ALTER TABLE attempt ADD COLUMN report BLOB;"
+    "ALTER TABLE attempt ADD COLUMN report_note TEXT;"
     "ALTER TABLE run ADD COLUMN fail_fast INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE run ADD COLUMN halted INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE run ADD COLUMN detached INTEGER NOT NULL DEFAULT 0;"

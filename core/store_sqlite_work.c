@@ -215,12 +215,12 @@ static int attempt_add(struct sqlite_store *s, const struct job *j, const struct
     return q_run(s, err,
                  "INSERT INTO attempt(job, token, try_no, worker, started_at, finished_at,"
                  " duration_ms, cause, exit_code, signal, cpu_ms, max_rss_kb, output_total,"
-                 " incomplete, error)"
-                 " VALUES (?,?,?,(SELECT name FROM worker WHERE id = ?),?,?,?,?,?,?,?,?,?,?,?)",
-                 "iiiiiiiiiiiiiit", j->seq, j->starts, (int64_t)j->tries, j->worker, o->started_at,
-                 o->finished_at, o->duration_ms, (int64_t)o->cause, (int64_t)o->exit_code,
-                 (int64_t)o->signal, o->cpu_ms, o->max_rss_kb, o->output_total,
-                 (int64_t)o->incomplete, o->error);
+                 " incomplete, error, report, report_note)"
+                 " VALUES (?,?,?,(SELECT name FROM worker WHERE id = ?),?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                 "iiiiiiiiiiiiiitbt", j->seq, j->starts, (int64_t)j->tries, j->worker,
+                 o->started_at, o->finished_at, o->duration_ms, (int64_t)o->cause,
+                 (int64_t)o->exit_code, (int64_t)o->signal, o->cpu_ms, o->max_rss_kb,
+                 o->output_total, (int64_t)o->incomplete, o->error, o->report, o->report_note);
 }
 
 /* 1 found. Where it stands, and whether somebody wants it cancelled. */

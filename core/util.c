@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -237,4 +238,34 @@ void fd_close(int *fd) {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+void fds_close(int *fds, int n) {
+    for (int from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && fds[from] >= 0 && fds[to] == fds[to - 1] + 1;)
+            to++;
+        if (to - from > 1)
+            close_range((unsigned)fds[from], (unsigned)fds[to - 1], 0);
+        else if (fds[from] >= 0)
+            close(fds[from]);
+        for (int i = from; i < to; i++)
+            fds[i] = -1;
+    }
+}
+
+int memory_file(const char *name, const struct buf *bytes, struct err *err) {
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    size_t done = 0;
+    while (fd >= 0 && done < bytes->len) {
+        ssize_t n = write(fd, bytes->data + done, bytes->len - done);
+        if (n < 0)
+            fd_close(&fd);
+        else
+            done += (size_t)n;
+    }
+    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+        err_set(err, ERR_FAILED, "memory file: %s", strerror(errno));
+        fd_close(&fd);
+    }
+    return fd;
 }

@@ -67,5 +67,10 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *err);
 
 /* Close if open, and mark as closed. */
 void fd_close(int *fd);
+/* The same for several, -1 among them: those whose numbers follow each other with one call. */
+void fds_close(int *fds, int n);
+
+/* A memory file of these bytes, to be read from its beginning; yours to close. -1 with err. */
+int memory_file(const char *name, const struct buf *bytes, struct err *err);
 
 #endif

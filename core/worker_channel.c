@@ -25,19 +25,9 @@ static bool is_promised(const struct job *j, const char *key, size_t len) {
  */
 static void keep_value(struct slot *s, const char *key, const char *given) {
     char *value = secrets_mask(s, given, false);
-    size_t pos = 0, at = 0, len = strlen(key);
-    for (const char *e; (e = pack_next(s->values.data, s->values.len, &pos)); at = pos) {
-        if (strncmp(e + 1, key, len) != 0 || e[1 + len] != '=')
-            continue;
-        memmove(s->values.data + at, s->values.data + pos, s->values.len - pos);
-        s->values.len -= pos - at;
-        break;
-    }
-    if (s->values.len + strlen(value) <= VALUES_MAX) {
-        char *entry = xasprintf("%s=%s", key, value);
-        pack_add(&s->values, PACK_TEXT, entry);
-        free(entry);
-    }
+    pack_drop(&s->values, key);
+    if (s->values.len + strlen(value) <= VALUES_MAX)
+        pack_add_value(&s->values, key, value);
     free(value);
 }
 
@@ -126,14 +116,6 @@ static void read_file(struct slot *s, struct buf *others) {
     buf_free(&text);
 }
 
-static bool has_value(const struct slot *s, const char *key) {
-    size_t pos = 0, len = strlen(key);
-    for (const char *e; (e = pack_next(s->values.data, s->values.len, &pos));)
-        if (strncmp(e + 1, key, len) == 0 && e[1 + len] == '=')
-            return true;
-    return false;
-}
-
 void channel_collect(struct slot *s, char **missing) {
     struct buf others = {0};
     size_t pos = 0;
@@ -142,7 +124,7 @@ void channel_collect(struct slot *s, char **missing) {
         read_file(s, &others);
     for (const char *e;
          !*missing && (e = pack_next(s->job.outputs.data, s->job.outputs.len, &pos));) {
-        if (has_value(s, e + 1))
+        if (pack_value(&s->values, e + 1))
             continue;
         *missing = xasprintf("promised output '%s' was not given%s%s%s", e + 1,
                              others.len ? " (given instead: " : "", others.len ? others.data : "",

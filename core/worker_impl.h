@@ -87,6 +87,10 @@ struct slot {
     int64_t ended_at;  /* wall */
     char *output_path; /* file behind $QUEUECTL_OUTPUT, NULL: none */
     bool collected;    /* $QUEUECTL_OUTPUT was read, and artifacts were looked for */
+    uint64_t mark;     /* number of this attempt among the worker's */
+    bool report_read;  /* … of $QUEUECTL_REPORT was looked for, and taken away: */
+    struct buf report; /* packed =KEY=VALUE */
+    char *report_note; /* what of it was not taken, NULL: nothing */
     char *missing;     /* what was promised and not given, NULL: nothing */
     char *failure;     /* why it could not be started, NULL: it was */
     bool shortage;     /* … because the machine was short of something */
@@ -171,8 +175,6 @@ void slot_free(struct slot *s);
 
 /* --- worker_start.c: what a job is started with --- */
 int start_job(struct slot *s, struct err *err);
-/* A memory file of these bytes, to be read from its beginning; yours to close. -1 with err. */
-int memory_file(const char *name, const struct buf *bytes, struct err *err);
 /* errno of a machine that is short of processes, memory or descriptors: not the job's fault. */
 bool is_shortage(int error);
 
@@ -183,14 +185,18 @@ bool starts_in_lua(const struct job *j);
 /* The program of the job: NULL with err. Valid until the next call. */
 const struct program *program_of(struct worker *w, const struct job *j, struct err *err);
 void programs_free(struct worker *w);
-/* A memory file with the facts of this attempt, yours to close: -1 with err. */
-int program_facts(struct slot *s, struct err *err);
+/* Add the facts of this attempt. -1 with err. */
+int program_facts(struct slot *s, struct buf *facts, struct err *err);
 
 /* --- worker_channel.c: what a job tells beside its output --- */
 void channel_read(struct slot *s);
 /* $QUEUECTL_OUTPUT, and whether all that was promised is there: *missing says what is not (yours).
  */
 void channel_collect(struct slot *s, char **missing);
+
+/* --- worker_report.c --- */
+/* What the attempt, which has ended, reported about itself: s->report and its note. */
+void report_read(struct slot *s);
 
 /* --- worker_added.c: jobs that a job adds --- */
 /* The message that describes one. */

@@ -222,6 +222,9 @@ struct outcome slot_outcome(struct slot *s, char **text) {
                         .output_total = s->output.total,
                         .incomplete = s->incomplete};
     struct buf b = {0};
+    report_read(s);
+    o.report = (struct bytes){s->report.data, s->report.len};
+    o.report_note = s->report_note;
     choose_cause(s, &o, &b);
     if (outcome_is_success(&s->job, &o))
         collect(s);

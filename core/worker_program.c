@@ -105,20 +105,15 @@ static void add_command(struct buf *b, const struct job *j) {
         add_fact(b, "shell", j->command.data);
 }
 
-int program_facts(struct slot *s, struct err *err) {
+int program_facts(struct slot *s, struct buf *facts, struct err *err) {
     const struct job *j = &s->job;
-    struct buf facts = {0};
     struct spawn_limits limits = {0};
-    add_fact(&facts, "name", j->name ? j->name : "");
-    add_number(&facts, "deadline", j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0);
-    add_fact(&facts, "when", asks_when(j) ? "1" : "0");
-    add_fact(&facts, "kind", job_kind_names[j->kind]);
+    add_fact(facts, "name", j->name ? j->name : "");
+    add_number(facts, "deadline", j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0);
+    add_fact(facts, "when", asks_when(j) ? "1" : "0");
+    add_fact(facts, "kind", job_kind_names[j->kind]);
     if (spawn_limits_parse(j->limits, &limits) == 0)
-        add_number(&facts, "memory", limits.memory_bytes);
-    add_command(&facts, j);
-    int fd = s->worker->store->ops->needs(s->worker->store, j->seq, &facts, err);
-    if (fd == 0)
-        fd = memory_file("facts", &facts, err);
-    buf_free(&facts);
-    return fd;
+        add_number(facts, "memory", limits.memory_bytes);
+    add_command(facts, j);
+    return s->worker->store->ops->needs(s->worker->store, j->seq, facts, err);
 }

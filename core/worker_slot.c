@@ -260,6 +260,8 @@ void slot_free(struct slot *s) {
     free(s->failure);
     free(s->missing);
     free(s->refused);
+    buf_free(&s->report);
+    free(s->report_note);
     buf_free(&s->artifacts);
     added_free(s);
     secrets_free(s);

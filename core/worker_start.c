@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,13 +16,16 @@
 #include "spawn.h"
 #include "worker_impl.h"
 
-/* Descriptors the job gets, in order: 0 1 2, and for Lua 3 (its channel), 4 (its facts), and 5 (the
- * program: the guardian's, unless the job is executed anew). */
+/* Descriptors the job gets, in order: 0 1 2, and for Lua its channel (3), its facts (4) unless they
+ * are short, and the program, which is the worker's and stays with it. */
 struct job_fds {
     int fds[GUARDIAN_FDS];
     int n;
     uint32_t program;
+    struct buf facts; /* those that travel in the packet */
 };
+
+enum { FACTS_IN_PACKET = 16384 };
 
 static void set_env(struct buf *env, const char *name, const char *value) {
     char *entry = xasprintf("%s=%s", name, value);
@@ -50,6 +52,9 @@ static int job_env(struct slot *s, const char *mark, struct buf *env, struct err
     set_env_number(env, "QUEUECTL_ATTEMPT", j->tries);
     set_env_number(env, "QUEUECTL_TOKEN", j->starts);
     set_env(env, "QUEUECTL_STORE", s->worker->store_path);
+    char *report = lease_report_path(s->worker->store, s->worker->lease.uid, s->mark);
+    set_env(env, "QUEUECTL_REPORT", report);
+    free(report);
     pack_add(env, PACK_TEXT, mark);
     if (s->output_path)
         set_env(env, "QUEUECTL_OUTPUT", s->output_path);
@@ -57,23 +62,6 @@ static int job_env(struct slot *s, const char *mark, struct buf *env, struct err
 }
 
 /* ---- standard input ---- */
-
-int memory_file(const char *name, const struct buf *bytes, struct err *err) {
-    int fd = memfd_create(name, MFD_CLOEXEC);
-    size_t done = 0;
-    while (fd >= 0 && done < bytes->len) {
-        ssize_t n = write(fd, bytes->data + done, bytes->len - done);
-        if (n < 0)
-            fd_close(&fd);
-        else
-            done += (size_t)n;
-    }
-    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-        err_set(err, ERR_FAILED, "memory file: %s", strerror(errno));
-        fd_close(&fd);
-    }
-    return fd;
-}
 
 static int stdin_from_file(const struct job *j, struct err *err) {
     char *path = j->stdin_path[0] == '/' || !j->cwd ? xstrdup(j->stdin_path)
@@ -107,15 +95,18 @@ static int open_pipe(struct slot_stream *st, int *child_end, struct err *err) {
 
 static int open_lua_fds(struct slot *s, struct job_fds *f, struct err *err) {
     const struct program *p = program_of(s->worker, &s->job, err);
-    f->n = 6;
-    if (!p || open_pipe(&s->streams[PIPE_CHANNEL], &f->fds[3], err) < 0)
+    if (!p || open_pipe(&s->streams[PIPE_CHANNEL], &f->fds[f->n++], err) < 0 ||
+        program_facts(s, &f->facts, err) < 0)
         return -1;
-    f->fds[4] = program_facts(s, err);
-    if (f->fds[4] < 0)
-        return -1;
-    f->fds[5] = fcntl(p->fd, F_DUPFD_CLOEXEC, 0);
+    if (f->facts.len > FACTS_IN_PACKET) {
+        if ((f->fds[f->n] = memory_file("facts", &f->facts, err)) < 0)
+            return -1;
+        f->n++;
+        buf_free(&f->facts);
+    }
+    f->fds[f->n++] = p->fd;
     f->program = p->number;
-    return f->fds[5] < 0 ? err_set(err, ERR_FAILED, "dup: %s", strerror(errno)) : 0;
+    return 0;
 }
 
 static int open_fds(struct slot *s, struct job_fds *f, struct err *err) {
@@ -175,7 +166,8 @@ static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
     struct worker *w = s->worker;
     struct buf argv = {0}, env = {0};
     char mark[80];
-    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, ++w->marks);
+    s->mark = ++w->marks;
+    snprintf(mark, sizeof(mark), "%s=%s.%" PRIu64, LEASE_MARK, w->lease.uid, s->mark);
     int secrets = job_env(s, mark, &env, err);
     if (secrets < 0) {
         secret_wipe(&env);
@@ -188,6 +180,7 @@ static int send_request(struct slot *s, struct job_fds *f, struct err *err) {
                                  .timeout_ms = j->timeout_ms,
                                  .kill_after_ms = j->kill_after_ms};
     struct guardian_texts t = {.env = {env.data, env.len}, .mark = {mark, strlen(mark) + 1}};
+    t.facts = (struct bytes_view){f->facts.data, f->facts.len};
     if (j->cwd)
         t.cwd = (struct bytes_view){j->cwd, strlen(j->cwd) + 1};
     job_argv(j, &argv, &t);
@@ -208,16 +201,15 @@ bool is_shortage(int error) {
 
 int start_job(struct slot *s, struct err *err) {
     struct job_fds f = {.fds = {-1, -1, -1, -1, -1, -1}};
-    int rc;
+    int rc, own;
     errno = 0;
     if (s->job.error) /* a value it needs is missing: claim said so */
         rc = err_set(err, ERR_FAILED, "%s", s->job.error);
     else if ((rc = make_output_file(s, err)) == 0 && (rc = open_fds(s, &f, err)) == 0)
         rc = send_request(s, &f, err);
     s->shortage = rc < 0 && is_shortage(errno);
-    if (f.fds[0] == s->worker->null_fd)
-        f.fds[0] = -1;
-    for (int i = 0; i < GUARDIAN_FDS; i++)
-        fd_close(&f.fds[i]);
+    own = f.fds[0] == s->worker->null_fd ? 1 : 0;
+    fds_close(f.fds + own, (f.program ? f.n - 1 : f.n) - own);
+    buf_free(&f.facts);
     return rc;
 }

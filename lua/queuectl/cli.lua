@@ -20,7 +20,7 @@ local cli = {}
 
 --- In the order of help.
 cli.COMMANDS = { "init", "run", "runs", "check", "enqueue", "worker", "status", "list", "show",
-    "logs", "wait", "cancel", "retry", "version", "help" }
+    "logs", "wait", "cancel", "retry", "report", "version", "help" }
 
 -- What the earlier tools of this name called them.
 local ALIASES = {

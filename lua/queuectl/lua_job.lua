@@ -17,6 +17,8 @@
 --     "snooze", seconds, reason or nil · "cancel", reason or nil · "skip" (when said no) ·
 --     "go" (when said yes and the process now becomes the job's command)
 
+jit.off(true, true) -- a fork runs this once: what it compiled would be lost with it
+
 local child = require "queuectl.jobs.child"
 local chunk = require "queuectl.jobs.chunk"
 local context = require "queuectl.jobs.context"
@@ -53,24 +55,31 @@ end
 -- What limits.memory says; set before anything of the job is called.
 local memory = lua_job.DEFAULT_MEMORY
 
--- Calls fn(...): true and what it returned as a counted list, or nil and what it raised: an
--- outcome as it is, everything else as text.
+-- What was raised in the call that has just ended, and whose texts it may speak of. No closures:
+-- each fork would copy pages for them.
+local raised, called_code
+
+local function keep_raised(value)
+    raised = context.is_outcome(value) and value or describe_error(called_code, value)
+end
+
+local function collect(ok, ...)
+    if ok then return true, ... end
+    local value = raised
+    raised = nil
+    if value ~= nil then return nil, value end
+    -- Neither for lack of memory nor of stack does LuaJIT call the handler.
+    if ... == "not enough memory" then
+        return nil, "not enough memory: a Lua job may hold " .. memory_text(memory)
+    end
+    return nil, "stack overflow"
+end
+
+-- Calls fn(...): true and what it returned, or nil and what it raised: an outcome as it is,
+-- everything else as text.
 local function call(code, fn, ...)
-    local raised
-    local function handler(value)
-        raised = context.is_outcome(value) and value or describe_error(code, value)
-    end
-    local function collect(ok, ...)
-        if not ok then
-            -- Neither for lack of memory nor of stack does LuaJIT call the handler.
-            local out_of_memory = ... == "not enough memory"
-            return nil, raised
-                or out_of_memory and "not enough memory: a Lua job may hold " .. memory_text(memory)
-                or "stack overflow"
-        end
-        return true, { count = select("#", ...), ... }
-    end
-    return collect(xpcall(fn, handler, ...))
+    called_code = code
+    return collect(xpcall(fn, keep_raised, ...))
 end
 
 local function failed(message)
@@ -83,8 +92,7 @@ local function fatal(message)
 end
 
 -- What is wrong with what the function returned, or nil.
-local function wrong_return(values, state)
-    local first, second = values[1], values[2]
+local function wrong_return(first, second, state)
     if first == nil and second == nil then return nil end
     if first == nil then return "returned nil, " .. text.describe(second) .. ": " .. HOW_TO_END end
     if state.results[first] then
@@ -107,8 +115,9 @@ local function send_outputs(fields, ctx)
 end
 
 local function missing_outputs(promised, state)
+    if (list.length(promised) or 0) == 0 then return nil end
     local missing = {}
-    for _, name in ipairs(list.length(promised) and promised or {}) do
+    for _, name in ipairs(promised) do
         if not state.outputs[name] then missing[#missing + 1] = text.name(tostring(name)) end
     end
     if #missing == 0 then return nil end
@@ -116,14 +125,13 @@ local function missing_outputs(promised, state)
     return ("promised outputs %s were not set"):format(table.concat(missing, ", "))
 end
 
-local function judge(values, job, ctx, state)
-    local first = values[1]
+local function judge(job, ctx, state, first, second)
     if context.is_outcome(first) then return first end
     if state.last_maker then
         return failed(("%s was called, but its result was not returned: write return %s(...)")
             :format(state.last_maker, state.last_maker))
     end
-    local problem = wrong_return(values, state)
+    local problem = wrong_return(first, second, state)
         or first ~= nil and send_outputs(first, ctx)
         or missing_outputs(job.outputs, state)
     return problem and failed(problem) or { kind = "ok" }
@@ -143,12 +151,11 @@ local function ask_when(code, job, ctx)
         return fatal(("job %s has no when function this time%s"):format(text.name(job.name),
             CHANGED))
     end
-    local ok, values = call(code, job.when, ctx)
+    local ok, answer = call(code, job.when, ctx)
     if not ok then
-        local said = context.is_outcome(values) and "raised an outcome" or values
+        local said = context.is_outcome(answer) and "raised an outcome" or answer
         return fatal("when: " .. said)
     end
-    local answer = values[1]
     if answer == true then return true end
     if answer == false then return { kind = "skip" } end
     local info = debug.getinfo(job.when, "S")
@@ -161,9 +168,9 @@ local function call_job(code, job, ctx, state, facts)
         return failed(("job %s has no Lua function this time%s"):format(text.name(job.name),
             CHANGED))
     end
-    local ok, result = call(code, job.fn, job_argument(job, facts), ctx)
-    if not ok then return context.is_outcome(result) and result or failed(result) end
-    return judge(result, job, ctx, state)
+    local ok, first, second = call(code, job.fn, job_argument(job, facts), ctx)
+    if not ok then return context.is_outcome(first) and first or failed(first) end
+    return judge(job, ctx, state, first, second)
 end
 
 local function attempt_with(code, job, ctx, state, facts)
@@ -186,9 +193,18 @@ local function attempt(host, program, facts)
     if not program.ctx then lua_job.prepare(program, host) end
     local ctx, state = program.ctx, program.state
     context.complete(ctx, state, facts)
-    local ok, results = call(program.code, attempt_with, program.code, job, ctx, state, facts)
-    context.close(state)
-    return ok and results[1] or failed(results)
+    return attempt_with(program.code, job, ctx, state, facts)
+end
+
+-- The outcome: nothing that goes wrong on the way is raised.
+local function try(host, program, facts)
+    local ok, outcome = call(program.code, attempt, host, program, facts)
+    if not ok then outcome = failed(outcome) end
+    if program.state then
+        local closed, problem = call(program.code, context.close, program.state)
+        if not closed then outcome = failed(problem) end
+    end
+    return outcome
 end
 
 -- A program that could not be loaded: every job of it says so.
@@ -213,8 +229,7 @@ end
 -- function's first argument. Returns the kind told to the host.
 function lua_job.run(host, program, facts)
     memory = facts.memory or lua_job.DEFAULT_MEMORY
-    local ok, results = call(program.code, attempt, host, program, facts)
-    local outcome = ok and results[1] or failed(results)
+    local outcome = try(host, program, facts)
     host.finish(outcome.kind, outcome.value, outcome.class)
     if outcome.kind == "go" then
         host.execute(facts.kind == "argv" and facts.argv or facts.shell)

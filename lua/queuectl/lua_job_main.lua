@@ -1,5 +1,7 @@
 -- Between the C side of a Lua job's process (core/script_job.c) and lua_job.
 
+jit.off(true, true) -- a fork runs this once: what it compiled would be lost with it
+
 local lua_job = require "queuectl.lua_job"
 
 local main = {}

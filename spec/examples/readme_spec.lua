@@ -29,7 +29,9 @@ end
 -- Runs a line the way a reader would; returns the result.
 local function try(line)
     local dir = t.tmpdir()
-    local env = { QUEUECTL_STORE = dir .. "/q.db" }
+    -- Some lines are for the inside of a job.
+    local env = { QUEUECTL_STORE = dir .. "/q.db",
+        QUEUECTL_REPORT = line:find "^queuectl report" and dir .. "/report" or false }
     prepare(dir, line, env)
     return t.run(line, { cwd = dir, env = env, timeout = 60 })
 end

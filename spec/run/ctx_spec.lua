@@ -284,17 +284,6 @@ describe("ctx.fs", function()
     end)
 end)
 
-describe("ctx.report", function()
-    it("adds lines to the file that the environment names", function()
-        local p = run([[
-            ctx.report { status = 429, retry_after = 30 }
-            ctx.report { done = false }]], "env = { QUEUECTL_REPORT = 'report' },")
-        assert.equal("retry_after=30\nstatus=429\ndone=false\n", p:read "report")
-        assert.equal("jobs.lua:2: ctx.report: none/report: No such file or directory",
-            failure("ctx.report { a = 1 }", "env = { QUEUECTL_REPORT = 'none/report' },"))
-    end)
-end)
-
 describe("TERM", function()
     it("is seen by a job that asks whether it is cancelled", function()
         local p = run([[

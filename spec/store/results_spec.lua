@@ -17,6 +17,17 @@ describe("store/results (" .. backend.name .. ")", function()
         return run, made
     end
 
+    it("keeps what an attempt reported, and what of it was wrong", function()
+        local job = s:enqueue {}
+        s:finish(s:claim_one(), { exit_code = 1, state = "failed", report = "=a=1\0=b=\0",
+                                  report_note = "a note" })
+        s:promote(store.wall_ms() + 1000)
+        s:finish(s:claim_one(), { state = "completed" })
+        local tries = s:attempts(job.seq)
+        assert.same({ "=a=1\0=b=\0", "a note" }, { tries[1].report, tries[1].report_note })
+        assert.same({ 2 }, { #tries, tries[2].report, tries[2].report_note })
+    end)
+
     describe("a job done as another one", function()
         local old
         before_each(function()

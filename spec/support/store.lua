@@ -219,7 +219,7 @@ local function outcome(opts)
         finished_at = opts.finished_at or 0, duration_ms = opts.duration_ms or 0,
         cpu_ms = opts.cpu_ms or 0, max_rss_kb = opts.max_rss_kb or 0,
         output_total = opts.output_total or 0, incomplete = opts.incomplete or false })
-    o.error = opts.error
+    o.error, o.report, o.report_note = opts.error, bytes(opts.report), opts.report_note
     return o
 end
 store.outcome = outcome
@@ -311,8 +311,9 @@ function Store:attempts(seq)
         list[i] = record(a.outcome, OUTCOME)
         list[i].token, list[i].try_no = tonumber(a.token), a.try_no
         list[i].error, list[i].worker_name = plain(a.error), plain(a.worker_name)
-        C.free(a.error)
-        C.free(a.worker_name)
+        list[i].report_note = plain(a.report_note)
+        list[i].report = a.report.len > 0 and ffi.string(a.report.data, a.report.len) or nil
+        core.attempt_free(a)
     end
     C.free(out[0])
     return list

@@ -51,11 +51,14 @@ struct job {
 struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;
     int64_t cpu_ms, max_rss_kb; int64_t output_total; const char *error; bool incomplete;
+    struct bytes report; const char *report_note;
 };
 struct decision { enum job_state state; int64_t delay_ms; bool keep_try; bool too_old; };
 struct attempt {
     int64_t token; int32_t try_no; struct outcome outcome; char *error; char *worker_name;
+    struct buf report; char *report_note;
 };
+void attempt_free(struct attempt *a);
 
 enum store_flags { STORE_CREATE = 1, STORE_WAIT = 2 };
 enum { LANE_COMMON = 0 };
@@ -225,6 +228,9 @@ int backoff_parse(const char *text, struct backoff *out, struct err *err);
 
 const char *pack_next(const char *list, size_t len, size_t *pos);
 void pack_add(struct buf *list, int kind, const char *text);
+const char *pack_value(const struct buf *list, const char *key);
+void pack_add_value(struct buf *list, const char *key, const char *value);
+bool pack_drop(struct buf *list, const char *key);
 int pack_later(const char *text, long long *parent, const char **key, size_t *key_len,
                const char **name);
 void id_make(char *out);

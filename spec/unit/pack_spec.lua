@@ -37,6 +37,27 @@ describe("pack", function()
         end
     end)
 
+    it("has values by key", function()
+        local buf = ffi.gc(ffi.new("struct buf"), core.buf_free)
+        local function value(key)
+            local found = core.pack_value(buf, key)
+            return found ~= nil and ffi.string(found) or nil
+        end
+        assert.is_nil(value "a")
+        assert.is_false(core.pack_drop(buf, "a"))
+        for _, pair in ipairs { { "a", "1" }, { "ab", "2=3" }, { "b", "" } } do
+            core.pack_add_value(buf, pair[1], pair[2])
+        end
+        assert.same({ "1", "2=3", "" }, { value "a", value "ab", value "b" })
+        assert.is_nil(value "a=1")
+        assert.is_true(core.pack_drop(buf, "ab"))
+        assert.is_false(core.pack_drop(buf, "ab"))
+        assert.equal("=a=1\0=b=\0", ffi.string(buf.data, buf.len))
+        assert.is_true(core.pack_drop(buf, "b"))
+        assert.is_true(core.pack_drop(buf, "a"))
+        assert.equal(0, tonumber(buf.len))
+    end)
+
     local broken = {
         { "", {} }, { "\0", {} }, { "=a", {} }, { "=a\0=b", { "=a" } }, { "=a\0\0=b\0", { "=a" } },
         { "=\0", { "=" } }, { "=a\0\0", { "=a" } },

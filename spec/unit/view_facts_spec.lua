@@ -30,6 +30,7 @@ local function store_of(rows)
         return list
     end
     function store.values(_, seq) return { from = rows[seq][1] } end
+    function store.run_times() return {} end
     function store.artifacts(_, seq) return rows[seq].found or {} end
     return store
 end

@@ -206,6 +206,17 @@ describe("a dry run", function()
         assert.equal(dir .. "\nin'put\ntwo words unset\n", got.out)
     end)
 
+    it("says where reports go when a command makes one", function()
+        local heading = "# Where jobs write their reports; the worker gives each a file of its own."
+            .. "\nexport QUEUECTL_REPORT=/dev/null\n\n"
+        for _, job in ipairs { { kind = "shell", command = 'echo a=1 >>"$QUEUECTL_REPORT"' },
+            { kind = "argv", argv = { "queuectl", "report", "a=1" } } } do
+            job.name = "a"
+            local _, shown = run { job }
+            assert.equal(heading, shown:sub(1, #heading))
+        end
+    end)
+
     it("names what is not known, what is secret, and what is no command", function()
         local _, shown = run {
             { name = "build", kind = "shell", command = "true", outputs = { "version" } },

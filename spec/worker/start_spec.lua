@@ -67,7 +67,7 @@ describe("environment of a job", function()
         local q = Queue.new()
         local id = q:enqueue({ "env" })
         q:work { timeout = 20, env = { QUEUECTL_JOB_ID = "outer", QUEUECTL_OUTPUT = "/outer",
-                                       QUEUECTL_RUN = "9" } }
+                                       QUEUECTL_REPORT = "/outer", QUEUECTL_RUN = "9" } }
         local text = q:logs(id)
         assert.is_nil(text:find("outer", 1, true))
         assert.is_nil(text:find("QUEUECTL_RUN", 1, true))

@@ -2,9 +2,9 @@ local core = require "queuectl.core"
 local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
-local program = require "queuectl.jobs.program"
 local run_facts = require "queuectl.view.run_facts"
 local run_file = require "queuectl.run_file"
+local stored = require "queuectl.run.stored"
 local view = require "queuectl.view.runs"
 
 -- The number of a run as typed, or nil, message, exit code.
@@ -88,11 +88,11 @@ local show = {
         local run
         run, message, code = find(store, args.run)
         if not run then return nil, message, code end
+        local plan = stored.plan(run)
         local facts
-        facts, message, code = run_facts.collect(store, run)
+        facts, message, code = run_facts.collect(store, run, plan)
         if not facts then return nil, message, code end
-        local read = program.read(run.text, run.path)
-        facts.params = read and read.params
+        facts.params = plan and plan.values
         view.show(ctx, run, facts)
         return true
     end,

@@ -4,6 +4,7 @@ local format = require "queuectl.view.format"
 local job_view = require "queuectl.view.job"
 local json = require "queuectl.json"
 local output = require "queuectl.output"
+local sorted_keys = require("queuectl.jobs.text").sorted_keys
 local text = require "queuectl.view.text"
 
 local function last_output(store, job, attempts)
@@ -42,6 +43,16 @@ local function attempt_line(attempt)
     return ("#%d  %s  %s  %s"):format(attempt.attempt, at, format.duration(attempt.duration), how)
 end
 
+local function attempt_lines(ctx, attempt)
+    line(ctx, "attempt", attempt_line(attempt))
+    local reported = {}
+    for i, name in ipairs(sorted_keys(attempt.report or {})) do
+        reported[i] = ("%s=%s"):format(name, attempt.report[name])
+    end
+    line(ctx, "  reported", table.concat(reported, " "))
+    line(ctx, "  report", attempt.report_note)
+end
+
 local function as_text(ctx, store, job, attempts)
     local now = core.time()
     line(ctx, "job", job.id)
@@ -64,7 +75,7 @@ local function as_text(ctx, store, job, attempts)
     for _, file in ipairs(store:artifacts(job.seq) or {}) do
         line(ctx, "artifact", ("%s (%d bytes)"):format(text.line(file.path), file.size))
     end
-    for _, attempt in ipairs(attempts) do line(ctx, "attempt", attempt_line(attempt)) end
+    for _, attempt in ipairs(attempts) do attempt_lines(ctx, attempt) end
     ctx:print(("See what it printed with: queuectl logs %s\n"):format(job.id))
 end
 

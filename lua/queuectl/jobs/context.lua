@@ -40,6 +40,7 @@ function context.prepare(host, code, params)
     -- Weak: what programs wrote is not kept alive by this.
     state.results = setmetatable({}, { __mode = "k" })
     state.temp_dirs = {}
+    state.no_outputs, state.no_needs = given.needs(state, {})
     local ctx = bind.space(state, "ctx", FUNCTIONS, {
         params = given.params(state, params),
         fs = bind.space(state, "ctx.fs", fs.functions),
@@ -51,7 +52,8 @@ end
 
 --- info: attempt, deadline (may be nil), needs (a list as given.needs takes it).
 function context.complete(ctx, state, info)
-    local outputs, needs = given.needs(state, info.needs or {})
+    local outputs, needs = state.no_outputs, state.no_needs
+    if info.needs and info.needs[1] then outputs, needs = given.needs(state, info.needs) end
     rawset(ctx, "attempt", info.attempt)
     rawset(ctx, "deadline", info.deadline)
     rawset(ctx, "outputs", outputs)

@@ -96,18 +96,34 @@ function dry_run.lines(plan, job)
     return lines
 end
 
-local function has_outputs(plan)
-    for _, job in ipairs(plan.jobs) do
-        if job.outputs and #job.outputs > 0 then return true end
+local function has_outputs(job)
+    return job.outputs and #job.outputs > 0
+end
+
+local function says_report(job)
+    local said = job.command or ""
+    for _, word in ipairs(job.argv or {}) do
+        if type(word) == "string" then said = said .. " " .. word end
+    end
+    return said:find("QUEUECTL_REPORT", 1, true) or said:find("queuectl report", 1, true)
+end
+
+local function any(jobs, fn)
+    for _, job in ipairs(jobs) do
+        if fn(job) then return true end
     end
 end
 
 --- Prints all jobs, each behind what it needs.
 function dry_run.print(ctx, plan)
     local _, order = critical.steps(plan.jobs)
-    if has_outputs(plan) then
+    if any(plan.jobs, has_outputs) then
         ctx:print("# Where jobs write their outputs; the worker gives each a file of its own.\n"
             .. "export QUEUECTL_OUTPUT=/dev/null\n\n")
+    end
+    if any(plan.jobs, says_report) then
+        ctx:print("# Where jobs write their reports; the worker gives each a file of its own.\n"
+            .. "export QUEUECTL_REPORT=/dev/null\n\n")
     end
     for n, i in ipairs(order) do
         if n > 1 then ctx:print("\n") end

@@ -204,22 +204,11 @@ function graph.check(shape)
     return nil, ("--graph '%s': must be text, dot or mermaid"):format(shape:sub(1, 40))
 end
 
---- The shape that `--graph [SHAPE]` asks for. given: the list of its values; file: what else stands
--- on the command line. Also returns the file, for in `--graph jobs.lua` it looks like the shape.
--- nil and a message where it is none.
-function graph.shape(given, file)
-    local word = given[1]
-    if not word then return "text", file end
-    if not file and not SHAPES[word] then return "text", word end
-    local ok, message = graph.check(word)
-    if not ok then return nil, message end
-    return word, file
-end
-
---- shape: "text", "dot" or "mermaid"; opts as for plan.print.
+--- shape: "text", "dot" or "mermaid"; opts as for plan.print. Returns true.
 function graph.print(ctx, plan, shape, opts)
     opts = opts or {}
     SHAPES[shape](ctx, plan, estimate.of(plan.jobs, opts.times, opts.slots))
+    return true
 end
 
 return graph

@@ -67,7 +67,8 @@ function view.attempt_json(attempt)
         { "duration_seconds", attempt.duration }, { "cpu_seconds", attempt.cpu },
         { "max_rss_bytes", attempt.max_rss }, { "output_bytes", attempt.output_total },
         { "output_incomplete", attempt.incomplete or nil }, { "worker", attempt.worker },
-        { "error", or_null(attempt.error) },
+        { "error", or_null(attempt.error) }, { "report", attempt.report },
+        { "report_note", attempt.report_note },
     }
 end
 

@@ -209,10 +209,13 @@ end
 --- Bytes of the event stream: whole lines are taken, the rest waits for more.
 function progress:feed(bytes)
     local data = self.rest .. bytes
-    local whole = data:match("^.*\n")
-    if not whole then
-        self.rest = data
-        return
+    local whole = data
+    if data:byte(-1) ~= 10 then
+        whole = data:match("^.*\n")
+        if not whole then
+            self.rest = data
+            return
+        end
     end
     self.rest = data:sub(#whole + 1)
     self:take(whole)

@@ -5,6 +5,7 @@
 local format = require "queuectl.view.format"
 local groups = require "queuectl.view.groups"
 local html = require "queuectl.view.html"
+local jobs_text = require "queuectl.jobs.text"
 local text = require "queuectl.view.text"
 
 local gantt = {}
@@ -162,7 +163,7 @@ local function rows_picture(data, bars, list, scale)
     for i, job in ipairs(rows) do
         out[#out + 1] = ('<text class="who%s" x="0" y="%d">%s</text>'):format(
             data.on_path[job] and " crit" or "", AXIS + i * ROW - 7,
-            html.escape(text.cut(html.valid_utf8(text.line(job.label)), 34)))
+            html.escape(text.cut(jobs_text.repair(text.line(job.label)), 34)))
     end
     out[#out + 1] = "</svg></svg>"
     return table.concat(out, "\n")

@@ -2,6 +2,7 @@
 -- what they took, counts, the critical path as it was, the slowest, what needed more than one try.
 
 local critical = require "queuectl.critical"
+local run_jobs = require "queuectl.run.jobs"
 
 local run_facts = {}
 
@@ -17,17 +18,6 @@ local function compact(job)
     for _, key in ipairs(KEPT) do kept[key] = job[key] end
     kept.label = job.name or job.id
     return kept
-end
-
-local function each(store, run, fn)
-    local query = { run = run.id, limit = 1000 }
-    repeat
-        local page, next_page, code = store:list(query)
-        if not page then return nil, next_page, code end
-        for _, job in ipairs(page) do fn(job) end
-        query.after = next_page
-    until not next_page
-    return true
 end
 
 -- Attempts of a job as { started_at, finished_at, seconds, cause, error, attempt }. The job's own
@@ -61,7 +51,7 @@ end
 -- The times of all that completed, asked for at once, where names are sure to be unique: jobs that
 -- were added by others may bear the same.
 local function known_times(store, run)
-    if not store.run_times or (run.added or 0) > 0 then return {} end
+    if (run.added or 0) > 0 then return {} end
     return store:run_times(run.id)
 end
 
@@ -166,8 +156,8 @@ local function results(facts, store, run, plan)
     end
     facts.artifacts = {}
     for _, job in ipairs(facts.jobs) do
-        local list = job.artifacts and job.artifacts[1] and store.artifacts
-            and store:artifacts(job.seq) or {}
+        local list = job.artifacts and job.artifacts[1] and store:artifacts(job.seq)
+            or {}
         if #list > 0 then facts.artifacts[#facts.artifacts + 1] = { job = job, list = list } end
     end
 end
@@ -179,7 +169,9 @@ function run_facts.collect(store, run, plan)
     local ok, message, code
     facts.times, message, code = known_times(store, run)
     if not facts.times then return nil, message, code end
-    ok, message, code = each(store, run, function(job) add(facts, store, compact(job)) end)
+    ok, message, code = run_jobs.each(store, run.id, function(job)
+        add(facts, store, compact(job))
+    end)
     if not ok then return nil, message, code end
     facts.path = critical_path(facts, plan)
     facts.slowest, facts.flaky = slowest(facts.jobs), flaky(facts.jobs)
@@ -192,7 +184,7 @@ end
 --- Names of jobs that will not run any more, for going on with a run: name -> true.
 function run_facts.finished(store, run)
     local names = {}
-    local ok, message, code = each(store, run, function(job)
+    local ok, message, code = run_jobs.each(store, run.id, function(job)
         local state = job.state
         if job.name and (state == "completed" or state == "dead" or state == "skipped"
                 or state == "cancelled") then
@@ -205,35 +197,16 @@ end
 
 local RUNS_REMEMBERED = 3
 
--- Seconds of the completed jobs of a run, by name.
-local function times_of(store, id)
-    if store.run_times then return store:run_times(id) end
-    local facts, message, code = run_facts.collect(store, { id = id, left = 1 })
-    if not facts then return nil, message, code end
-    local times = {}
-    for _, job in ipairs(facts.jobs) do
-        local last = job.tries[#job.tries]
-        if job.state == "completed" and job.name then times[job.name] = last and last.seconds end
-    end
-    return times
-end
-
-local function earlier_runs(store, path)
-    if store.runs then return store:runs { path = path, limit = RUNS_REMEMBERED } end
-    local run, message, code = store:run(path)
-    if message then return nil, message, code end
-    return { run }
-end
-
 --- What jobs of this file took lately: name -> seconds, by the newest run that has measured it. nil
 -- where nothing was. To be asked before a new run of the file begins.
 function run_facts.times(store, path)
-    local runs, message, code = earlier_runs(store, path)
+    local query = { path = path, limit = RUNS_REMEMBERED }
+    local runs, message, code = store:runs(query)
     if not runs then return nil, message, code end
     local times = {}
     for _, run in ipairs(runs) do
         local measured
-        measured, message, code = times_of(store, run.id)
+        measured, message, code = store:run_times(run.id)
         if not measured then return nil, message, code end
         for name, seconds in pairs(measured) do times[name] = times[name] or seconds end
     end

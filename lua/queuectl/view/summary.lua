@@ -175,11 +175,12 @@ local function print_text(ctx, store, run, facts, opts)
     print_times(ctx, facts, seconds)
     print_flaky(ctx, facts)
     print_results(ctx, facts)
-    if run.left > 0 and not opts.next then
+    if opts.next then
+        ctx:print(text.line(opts.next) .. "\n")
+    elseif run.left > 0 then
         ctx:print(("%s left; go on with: queuectl run --resume %s\n"):format(
             format.plural(run.left, "job"), run.path))
     end
-    if opts.next then ctx:print(opts.next .. "\n") end
 end
 
 -- ---- for programs ----
@@ -248,7 +249,8 @@ local function print_json(ctx, run, facts, seconds)
 end
 
 --- opts: `seconds` the run took, `plan` (for the critical path and the outputs), `facts` where the
--- caller has them already (view/run_facts.lua), `next` a line that says what to type next.
+-- caller has them already (view/run_facts.lua), `next` what to type next, in a
+-- line; without it there is one of its own where jobs are left.
 -- true, or nil, message, exit code
 function summary.print(ctx, store, run, opts)
     local facts = opts.facts

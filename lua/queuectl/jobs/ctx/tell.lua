@@ -1,5 +1,6 @@
 -- What a job tells while it runs: outputs, progress, log lines, and the report for policies.
 
+local job_report = require "queuectl.job_report"
 local ref = require "queuectl.jobs.ref"
 local suggest = require "queuectl.suggest"
 local text = require "queuectl.jobs.text"
@@ -11,7 +12,6 @@ tell.MAX_OUTPUT = 64 * 1024
 local MAX_NAME = 200
 local MAX_LOG = 64 * 1024
 local MAX_NOTE = 1024
-local MAX_REPORT = 4096
 
 local LEVELS = { "debug", "info", "warn", "error" }
 
@@ -79,42 +79,23 @@ end
 
 -- Report ---------------------------------------------------------------------------------------
 
-local function report_line(key, value)
-    if type(key) ~= "string" or #key > MAX_NAME or not key:find("^[a-z_][a-z0-9_]*$") then
-        return nil, ("bad name %s: small letters, digits and _"):format(text.describe(key))
-    end
-    local str, message = text.scalar(value)
-    if str and str:find("[%z\n]") then
-        str, message = nil, "contains a NUL byte or a line break"
-    elseif str and #str > MAX_REPORT then
-        str, message = nil, ("is %d bytes long; the limit is %d"):format(#str, MAX_REPORT)
-    end
-    if not str then return nil, ("%s %s"):format(text.name(key), message) end
-    return ("%s=%s\n"):format(key, str)
-end
-
-local function append(path, lines)
-    local file, message = io.open(path, "ab")
-    if not file then return nil, message end
-    local ok
-    ok, message = file:write(lines)
-    local closed, problem = file:close()
-    if not ok or not closed then return nil, ("%s: %s"):format(path, message or problem) end
-end
-
---- Lines "key=value" in the file $QUEUECTL_REPORT; without one nobody wants to know.
-local function report(_, fields)
+--- Notes about this attempt, which change nothing about its end.
+local function report(state, fields)
     if type(fields) ~= "table" then
         return nil, "takes a table such as { status = 429 }, not " .. text.describe(fields)
     end
     local lines = {}
     for i, key in ipairs(text.sorted_keys(fields)) do
-        local line, message = report_line(key, fields[key])
+        local line, message = job_report.line(key, fields[key])
         if not line then return nil, message end
         lines[i] = line
     end
-    local path = os.getenv("QUEUECTL_REPORT")
-    if path and path ~= "" then return append(path, table.concat(lines)) end
+    local all, message = job_report.join(lines)
+    local path = job_report.path()
+    if all and path then
+        all, message = job_report.add(state.host.fs.append, path, all)
+    end
+    if not all then return nil, message end
 end
 
 tell.functions = { log = log, output = output, progress = progress, report = report }
