@@ -5,6 +5,7 @@ local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
 local program = require "queuectl.jobs.program"
+local run_jobs = require "queuectl.run.jobs"
 local select_jobs = require "queuectl.run.select"
 local spec = require "queuectl.spec"
 
@@ -15,22 +16,10 @@ local EARLIER_RUNS = 20
 
 -- ---- jobs of earlier runs ----
 
--- Calls visit(job) for all jobs of the run; true, or nil, message, exit code.
-local function each_job(store, run_id, visit)
-    local query = { run = run_id, limit = 1000 }
-    repeat
-        local page, next_page, code = store:list(query)
-        if not page then return nil, next_page, code end
-        for _, job in ipairs(page) do visit(job) end
-        query.after = next_page
-    until not next_page
-    return true
-end
-
 --- The numbers of the run's jobs by their names; or nil, message, exit code.
 function start.numbers(store, run_id)
     local seqs = {}
-    local ok, message, code = each_job(store, run_id, function(job)
+    local ok, message, code = run_jobs.each(store, run_id, function(job)
         if job.name then seqs[job.name] = seqs[job.name] or job.seq end
     end)
     if not ok then return nil, message, code end
@@ -40,7 +29,7 @@ end
 -- The numbers of the jobs that have completed, by name.
 local function completed_jobs(store, run_id)
     local seqs = {}
-    local ok, message, code = each_job(store, run_id, function(job)
+    local ok, message, code = run_jobs.each(store, run_id, function(job)
         if job.state == "completed" and job.name then seqs[job.name] = job.seq end
     end)
     if not ok then return nil, message, code end
