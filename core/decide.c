@@ -13,7 +13,8 @@ bool outcome_is_success(const struct job *j, const struct outcome *o) {
 }
 
 bool job_is_too_old(const struct job *j, int64_t at) {
-    return j->max_age_ms > 0 && at - j->created_at > j->max_age_ms;
+    int64_t since = j->retried_at > j->created_at ? j->retried_at : j->created_at;
+    return j->max_age_ms > 0 && at - since > j->max_age_ms;
 }
 
 static struct decision retry_or_die(const struct job *j, double random) {

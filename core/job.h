@@ -99,7 +99,8 @@ struct job_spec {
     bool when;                             /* its program is asked whether it is to run */
     bool fail_fast;                        /* its death halts its run */
     int64_t start_at;                      /* wall ms, not before; 0: none */
-    int64_t max_age_ms;                    /* from its creation to its start; 0: no limit */
+    int64_t max_age_ms;                    /* from its creation, or from when it was put
+                                            * back by hand, to its start; 0: no limit */
     const char *limits;                    /* stored form, see struct job; NULL: none */
     const char *source;                    /* hash of a program of its own; NULL: its run's */
     int64_t done_as;                       /* seq of a completed job whose result it takes over */
@@ -134,6 +135,7 @@ struct job {
     bool when, fail_fast;
     bool agreed; /* its `when` has said yes */
     int64_t start_at, max_age_ms;
+    int64_t retried_at; /* wall ms, when somebody last put it back by hand: its age begins anew */
     char *limits; /* "MEMORY_BYTES CPU_SECONDS FILES NICE", 0: none of it; NULL: none at all */
     char *source; /* hash of its program: its own, or else its run's */
 };

@@ -38,11 +38,19 @@ static int take_lock(struct lease *l, struct store *s, struct err *err) {
     return 0;
 }
 
+/* Nobody else works its run: jobs of one that were worked by two would show up with neither. */
+static int attach(struct store *s, const struct worker_spec *spec, int64_t id, struct err *err) {
+    if (!spec->lane)
+        return 0;
+    if (lease_check_run(s, spec->lane, false, err) < 0)
+        return -1;
+    return s->ops->run_attach(s, spec->lane, id, err);
+}
+
 static int add(struct store *s, const struct worker_spec *spec, int64_t *id, struct err *err) {
     if (s->ops->begin(s, err) < 0)
         return -1;
-    if (s->ops->worker_add(s, spec, id, err) < 0 ||
-        (spec->lane && s->ops->run_attach(s, spec->lane, *id, err) < 0)) {
+    if (s->ops->worker_add(s, spec, id, err) < 0 || attach(s, spec, *id, err) < 0) {
         s->ops->rollback(s);
         return -1;
     }
@@ -137,12 +145,15 @@ static bool same_boot(const struct worker_info *w) {
     return strcmp(w->boot_id, clock_boot_id()) == 0;
 }
 
-/* Somebody removed its lock file: go by process and heartbeat then. */
-static bool seems_alive(const struct worker_info *w) {
+static bool has_process(const struct worker_info *w) {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%lld", (long long)w->pid);
-    return same_boot(w) && ((w->pid_ns == proc_pid_ns() && access(path, F_OK) == 0) ||
-                            clock_boot_ms() - w->beat_boot_ms < LEASE_MS);
+    return w->pid_ns == proc_pid_ns() && access(path, F_OK) == 0;
+}
+
+/* Somebody removed its lock file: go by process and heartbeat then. */
+static bool seems_alive(const struct worker_info *w) {
+    return same_boot(w) && (has_process(w) || clock_boot_ms() - w->beat_boot_ms < LEASE_MS);
 }
 
 static bool is_dead(const struct worker_info *w, const char *path, int *fd) {
@@ -161,6 +172,54 @@ bool lease_is_alive(struct store *s, const struct worker_info *w) {
     fd_close(&fd);
     free(path);
     return !dead;
+}
+
+/* The pid of the worker with this number, if it lives. 1 it does, 0. One that was killed does not,
+ * though its guardian still ends its jobs: another may wait for that. */
+static int living_pid(struct store *s, int64_t worker, int64_t *pid, struct err *err) {
+    struct worker_info *list;
+    size_t len;
+    int alive = 0;
+    if (s->ops->workers(s, &list, &len, err) < 0)
+        return -1;
+    for (size_t i = 0; i < len; i++) {
+        if (list[i].id == worker) {
+            *pid = list[i].pid;
+            alive = lease_is_alive(s, &list[i]) &&
+                    (has_process(&list[i]) || list[i].pid_ns != proc_pid_ns());
+        }
+        worker_info_free(&list[i]);
+    }
+    free(list);
+    return alive;
+}
+
+int lease_check_run(struct store *s, int64_t run, bool detached_ok, struct err *err) {
+    struct run r;
+    int64_t pid = 0;
+    int rc = s->ops->run_get(s, run, NULL, &r, err);
+    if (rc == 0)
+        return err_set(err, ERR_NOT_FOUND, "no run %lld; see them with: queuectl runs list",
+                       (long long)run);
+    if (rc < 0)
+        return -1;
+    int64_t worker = r.worker;
+    bool detached = r.detached;
+    run_free(&r);
+    if (worker && (rc = living_pid(s, worker, &pid, err)) != 1)
+        worker = 0;
+    if (rc < 0)
+        return -1;
+    if (worker)
+        return err_set(err, ERR_STATE,
+                       "run %lld is being worked on by process %lld; wait for its end, or press"
+                       " Ctrl-C there",
+                       (long long)run, (long long)pid);
+    if (detached && !detached_ok)
+        return err_set(err, ERR_STATE,
+                       "run %lld was given to the workers meanwhile; see: queuectl runs show %lld",
+                       (long long)run, (long long)run);
+    return 0;
 }
 
 static int put_back(struct store *s, const struct worker_info *w, size_t *n, struct err *err) {

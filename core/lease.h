@@ -30,6 +30,10 @@ char *lease_report_path(struct store *s, const char *uid, uint64_t attempt);
 
 bool lease_is_alive(struct store *s, const struct worker_info *w);
 
+/* [tx] ERR_STATE where a living worker has the run, or unless detached_ok the workers of the common
+ * lane are to; ERR_NOT_FOUND where there is no such run. */
+int lease_check_run(struct store *s, int64_t run, bool detached_ok, struct err *err);
+
 /* Make sure that nothing of dead workers lives and put their jobs back. *n: how many jobs. -1 only
  * for trouble with the store; ERR_BUSY: later. */
 int lease_recover(struct store *s, int64_t me, size_t *n, struct err *err);

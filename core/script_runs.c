@@ -18,7 +18,35 @@ static int64_t check_run(lua_State *L) {
     return (int64_t)luaL_checknumber(L, 2);
 }
 
-/* store:start_run({path, hash, text, fail_fast, detached, info}, specs) -> run id, as enqueue */
+/* Whether it can be gone on with: nobody works it, and no other run of its files has begun since.
+ */
+static int check_last(struct store *s, int64_t run, struct err *err) {
+    struct run r, last;
+    if (lease_check_run(s, run, true, err) < 0 || s->ops->run_get(s, run, NULL, &r, err) < 0)
+        return -1;
+    int rc = s->ops->run_get(s, 0, r.path, &last, err);
+    run_free(&r);
+    if (rc < 0)
+        return -1;
+    int64_t id = last.id;
+    run_free(&last);
+    if (id == run)
+        return 0;
+    return err_set(err, ERR_STATE,
+                   "run %lld of the same files has begun meanwhile; see: queuectl runs show %lld",
+                   (long long)id, (long long)id);
+}
+
+/* What is left of an earlier run is cancelled, unless somebody works on it. */
+static int put_aside(struct store *s, int64_t run, struct err *err) {
+    size_t n, running;
+    if (check_last(s, run, err) < 0 || s->ops->move_run(s, run, false, err) < 0)
+        return -1;
+    return s->ops->cancel_run(s, run, &n, &running, err) < 0 ? -1 : 0;
+}
+
+/* store:start_run({path, hash, text, fail_fast, detached, info, replaces}, specs) -> run id, as
+ * enqueue. replaces: the run that this one takes the place of. */
 static int l_start_run(lua_State *L) {
     struct store *s = script_store(L);
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -32,10 +60,12 @@ static int l_start_run(lua_State *L) {
     struct job_spec *specs = script_specs(L, 3, &n);
     struct enqueued *done = lua_newuserdata(L, (n + 1) * sizeof(*done));
     struct err err = {0};
-    int64_t id = 0;
+    int64_t id = 0, old = (int64_t)script_number(L, 2, "replaces", 0);
     int rc = s->ops->begin(s, &err);
     if (rc == 0) {
-        rc = s->ops->run_create(s, &run, &id, &err);
+        rc = old ? put_aside(s, old, &err) : 0;
+        if (rc == 0)
+            rc = s->ops->run_create(s, &run, &id, &err);
         if (rc == 0)
             rc = s->ops->enqueue(s, id, specs, n, done, &err);
         rc = script_end_tx(s, rc, &err);
@@ -118,36 +148,29 @@ static int l_runs(lua_State *L) {
 
 /* ---- what people do to them ---- */
 
-/* store:revive(run) -> number of jobs that may run again */
-static int l_revive(lua_State *L) {
-    struct store *s = script_store(L);
-    int64_t run = check_run(L);
-    struct err err = {0};
-    size_t n = 0;
-    int rc = s->ops->begin(s, &err);
-    if (rc == 0)
-        rc = script_end_tx(s, s->ops->revive(s, run, &n, &err), &err);
-    if (rc <= 0)
-        return rc < 0 ? script_fail(L, &err) : no_such_run(L, run);
-    lua_pushnumber(L, (double)n);
-    return 1;
+/* The run's jobs to where they are to be worked, and what went wrong to its next chance. */
+static int resume(struct store *s, int64_t run, bool detached, size_t *n, struct err *err) {
+    if (check_last(s, run, err) < 0 || s->ops->move_run(s, run, detached, err) < 0)
+        return -1;
+    return s->ops->revive(s, run, n, err);
 }
 
-/* store:move_run(run, detached) -> true. Jobs of dead workers are taken back first. */
-static int l_move_run(lua_State *L) {
+/* store:resume_run(run, detached) -> number of jobs that had gone wrong and may run again. Nothing
+ * happens while a worker works it. Jobs of dead workers are taken back first. */
+static int l_resume_run(lua_State *L) {
     struct store *s = script_store(L);
     int64_t run = check_run(L);
     bool detached = lua_toboolean(L, 3);
     struct err err = {0};
-    size_t recovered;
-    int rc = detached ? 0 : lease_recover(s, 0, &recovered, &err);
+    size_t n = 0, recovered;
+    int rc = lease_recover(s, 0, &recovered, &err);
     if (rc == 0)
         rc = s->ops->begin(s, &err);
     if (rc == 0)
-        rc = script_end_tx(s, s->ops->move_run(s, run, detached, &err), &err);
-    if (rc <= 0)
-        return rc < 0 ? script_fail(L, &err) : no_such_run(L, run);
-    lua_pushboolean(L, 1);
+        rc = script_end_tx(s, resume(s, run, detached, &n, &err), &err);
+    if (rc < 0)
+        return script_fail(L, &err);
+    lua_pushnumber(L, (double)n);
     return 1;
 }
 
@@ -207,9 +230,14 @@ static int l_source(lua_State *L) {
 
 void script_add_runs(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"start_run", l_start_run}, {"run", l_run},           {"runs", l_runs},
-        {"revive", l_revive},       {"move_run", l_move_run}, {"cancel_run", l_cancel_run},
-        {"run_times", l_run_times}, {"source", l_source},     {NULL, NULL},
+        {"start_run", l_start_run},
+        {"run", l_run},
+        {"runs", l_runs},
+        {"resume_run", l_resume_run},
+        {"cancel_run", l_cancel_run},
+        {"run_times", l_run_times},
+        {"source", l_source},
+        {NULL, NULL},
     };
     luaL_register(L, NULL, methods);
 }

@@ -133,39 +133,60 @@ static int l_cancel(lua_State *L) {
     return 1;
 }
 
-/* store:retry(id, again) -> state before */
+/* New settings for a job: {spec, text}. `text`: of the program spec->source is the hash of, when it
+ * may be new. */
+struct settings {
+    struct job_spec spec;
+    struct bytes text;
+};
+
+/* The arguments at and behind `arg`. */
+static struct settings check_settings(lua_State *L, int arg) {
+    struct settings new = {.spec = script_spec(L, arg)};
+    new.text.data = luaL_optlstring(L, arg + 1, NULL, &new.text.len);
+    luaL_argcheck(L, !new.text.data || new.spec.source, arg + 1, "a text without its hash");
+    return new;
+}
+
+static int redefine(struct store *s, const char *id, const struct settings *new, struct err *err) {
+    if (new->text.data && s->ops->source_add(s, new->spec.source, new->text, err) < 0)
+        return -1;
+    return s->ops->redefine(s, id, &new->spec, err);
+}
+
+/* store:retry(id, again [, spec, text]) -> state before. With a spec the job gets these settings.
+ */
 static int l_retry(lua_State *L) {
     struct store *s = script_store(L);
     const char *id = luaL_checkstring(L, 2);
+    bool has_new = !lua_isnoneornil(L, 4);
+    struct settings new = {0};
     struct err err = {0};
     enum job_state before = JOB_DEAD;
+    if (has_new)
+        new = check_settings(L, 4);
     int rc = s->ops->begin(s, &err);
-    if (rc == 0)
-        rc = script_end_tx(s, s->ops->retry(s, id, lua_toboolean(L, 3), &before, &err), &err);
+    if (rc == 0) {
+        rc = s->ops->retry(s, id, lua_toboolean(L, 3), &before, &err);
+        if (rc > 0 && has_new)
+            rc = redefine(s, id, &new, &err);
+        rc = script_end_tx(s, rc, &err);
+    }
     if (rc <= 0)
         return rc < 0 ? script_fail(L, &err) : script_no_such_job(L, id);
     lua_pushstring(L, job_state_names[before]);
     return 1;
 }
 
-/* store:redefine(id, spec, text) -> true. `text`: of the program spec.source is the hash of, when
- * it may be new. */
+/* store:redefine(id, spec, text) -> true */
 static int l_redefine(lua_State *L) {
     struct store *s = script_store(L);
     const char *id = luaL_checkstring(L, 2);
-    struct job_spec spec = script_spec(L, 3);
-    struct bytes text = {0};
+    struct settings new = check_settings(L, 3);
     struct err err = {0};
-    text.data = luaL_optlstring(L, 4, NULL, &text.len);
-    luaL_argcheck(L, !text.data || spec.source, 4, "a text without its hash");
     int rc = s->ops->begin(s, &err);
-    if (rc == 0) {
-        if (text.data)
-            rc = s->ops->source_add(s, spec.source, text, &err);
-        if (rc == 0)
-            rc = s->ops->redefine(s, id, &spec, &err);
-        rc = script_end_tx(s, rc, &err);
-    }
+    if (rc == 0)
+        rc = script_end_tx(s, redefine(s, id, &new, &err), &err);
     if (rc <= 0)
         return rc < 0 ? script_fail(L, &err) : script_no_such_job(L, id);
     lua_pushboolean(L, 1);

@@ -15,7 +15,8 @@
 
 static const char WATCHER[] = "queuectl.watcher";
 enum {
-    CHANGES = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB,
+    CHANGES = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB |
+              IN_DELETE_SELF | IN_MOVE_SELF,
     QUIET_MS = 100, /* a change is over when nothing more has come for so long */
     FOLDERS_MAX = 20000,
 };
@@ -49,23 +50,34 @@ static bool is_folder(const char *path) {
     return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static int add_below(struct watcher *w, const char *folder, const char *name, struct err *err) {
+    char *path = xasprintf("%s/%s", folder, name);
+    struct err found = {0};
+    int rc = is_folder(path) ? add_target(w, path, NULL, &found) : 0;
+    free(path);
+    if (rc == 0 || found.code == ERR_NOT_FOUND) /* it is gone again */
+        return 0;
+    return err_set(err, found.code, "%s", found.text);
+}
+
 /* The folder and those below it, from the first of `targets` that is new on: no recursion. */
 static int add_tree(struct watcher *w, const char *path, struct err *err) {
     size_t at = w->len;
     if (add_target(w, path, NULL, err) < 0)
         return -1;
-    for (; at < w->len && w->len < FOLDERS_MAX; at++) {
+    int rc = 0;
+    for (; rc == 0 && at < w->len; at++) {
+        if (w->len > FOLDERS_MAX)
+            return err_set(err, ERR_USAGE, "%s has more than %d folders; watch a smaller one", path,
+                           FOLDERS_MAX);
         DIR *dir = opendir(w->targets[at].path);
-        for (struct dirent *e; dir && (e = readdir(dir));) {
-            char *below = xasprintf("%s/%s", w->targets[at].path, e->d_name);
-            if (e->d_name[0] != '.' && is_folder(below))
-                add_target(w, below, NULL, NULL); /* it may be gone again */
-            free(below);
-        }
+        for (struct dirent *e; rc == 0 && dir && (e = readdir(dir));)
+            if (e->d_name[0] != '.')
+                rc = add_below(w, w->targets[at].path, e->d_name, err);
         if (dir)
             closedir(dir);
     }
-    return 0;
+    return rc;
 }
 
 static int add_file(struct watcher *w, const char *path, struct err *err) {
@@ -108,7 +120,11 @@ static int l_add(lua_State *L) {
 static char *changed_path(struct watcher *w, const struct inotify_event *e) {
     for (size_t i = 0; i < w->len; i++) {
         const struct target *t = &w->targets[i];
-        if (t->wd != e->wd || !e->len)
+        if (t->wd != e->wd)
+            continue;
+        if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF))
+            return xstrdup(t->path);
+        if (!e->len)
             continue;
         if (t->name ? strcmp(t->name, e->name) == 0 : e->name[0] != '.')
             return xasprintf("%s/%s", t->path, e->name);
@@ -137,15 +153,11 @@ static void read_events(struct watcher *w, char **path) {
         }
 }
 
-/* watcher:wait() -> path that changed, or nil, number of a signal. Events of before the call do not
- * count. */
+/* watcher:wait() -> path that changed since it was added, or nil, number of a signal. */
 static int l_wait(lua_State *L) {
     struct watcher *w = luaL_checkudata(L, 1, WATCHER);
     struct pollfd p[2] = {{w->fd, POLLIN, 0}, {script_signal_fd(), POLLIN, 0}};
     char *path = NULL;
-    read_events(w, &path);
-    free(path);
-    path = NULL;
     for (;;) {
         int n = poll(p, 2, path ? QUIET_MS : -1);
         int signo = n > 0 && p[1].revents ? script_read_signal() : 0;

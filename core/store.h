@@ -157,7 +157,7 @@ struct store_ops {
     /* [tx] The following four: 1 done, 0 no such run. */
     /* All that went wrong gets another chance with fresh tries: dead (not allow_failure) and
      * cancelled jobs, and those skipped because of a failure, which wait again for what they need.
-     * *n: how many may run again. */
+     * The age of all that is unfinished begins anew. *n: how many may run again. */
     int (*revive)(struct store *s, int64_t run, size_t *n, struct err *err);
     /* Its unfinished jobs go to the common lane, or back to its own. Back, ERR_STATE while a worker
      * processes one of them. */
@@ -239,13 +239,15 @@ struct store_ops {
      * cancelled. */
     int (*cancel)(struct store *s, const char *id, enum job_state *after, struct err *err);
     /* [tx] Back to pending with fresh tries (a cancelled one to waiting, while something it needs
-     * has not ended); jobs that were skipped because of it wait again. 1 done, 0 no such job;
-     * ERR_STATE where it may not (`again` allows completed ones). *before: the state it was in. A
-     * job of a finished run that nobody works is for the workers of the common lane from then on.
+     * has not ended) and with a new age; jobs that were skipped because of it wait again. 1 done, 0
+     * no such job; ERR_STATE where it may not (`again` allows completed ones). *before: the state
+     * it was in. A job of a finished run that nobody works is for the workers of the common lane
+     * from then on.
      */
     int (*retry)(struct store *s, const char *id, bool again, enum job_state *before,
                  struct err *err);
-    /* [tx] Give it the settings of the spec; its id, needs and history stay. PACK_LATER parents of
+    /* [tx] Give it the settings of the spec; its id, needs and history stay, and its age begins
+     * anew. PACK_LATER parents of
      * the spec are seqs here. 1 done, 0 no such job; ERR_STATE while it runs. */
     int (*redefine)(struct store *s, const char *id, const struct job_spec *spec, struct err *err);
 

@@ -53,7 +53,8 @@ static int replace(struct sqlite_store *s, struct job_ref *j, const struct job_s
         write_spec(s, spec, NULL, j->seq, err) < 0 ||
         q_int(s, err, &run_at,
               "UPDATE job SET queue = ?2, grp = ?3, priority = ?4, updated_at = ?5,"
-              " run_at = max(iif(run_at = ?6, ?5, run_at), ?7) WHERE seq = ?1 RETURNING run_at",
+              " retried_at = ?5, run_at = max(iif(run_at = ?6, ?5, run_at), ?7)"
+              " WHERE seq = ?1 RETURNING run_at",
               "ittiiii", j->seq, spec->queue, spec->group, (int64_t)spec->priority, now,
               j->start_at, spec->start_at) < 0)
         return -1;

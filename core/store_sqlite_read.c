@@ -16,7 +16,7 @@ static struct sqlite_store *self(struct store *base) {
     " p.command, p.env, p.cwd, p.stdin, p.stdin_path, p.retries, p.timeout_ms, p.kill_after_ms,"   \
     " p.backoff, p.ok_codes, p.allow_failure, p.outputs, p.description, p.tags, p.meta,"           \
     " coalesce(p.source, (SELECT source FROM run WHERE run.id = j.run)), p.start_at,"              \
-    " p.max_age_ms, p.wants_when, p.fail_fast, p.artifacts, p.limits"
+    " p.max_age_ms, p.wants_when, p.fail_fast, p.artifacts, p.limits, j.retried_at"
 #define JOB_FROM " FROM job j JOIN spec p USING(seq) "
 
 static void read_job_row(sqlite3_stmt *st, struct job *j) {
@@ -43,6 +43,7 @@ static void read_job_row(sqlite3_stmt *st, struct job *j) {
     j->exit_code = sqlite3_column_int(st, 20);
     j->signal = sqlite3_column_int(st, 21);
     j->error = col_text(st, 22);
+    j->retried_at = sqlite3_column_int64(st, 47);
 }
 
 static void read_spec_row(sqlite3_stmt *st, struct job *j) {

@@ -27,8 +27,9 @@ static int restart(struct sqlite_store *s, const struct job_ref *j, int64_t wait
         q_run(s, err,
               "UPDATE job SET lane = ?2, tries = 0, deaths = 0, waits = ?3, error = NULL,"
               " worker = 0, cancel = 0, run_at = ?4, exit_code = -1, signal = -1,"
-              " delay_ms = iif(starts OR NOT ?3, 0, delay_ms), finished_at = 0 WHERE seq = ?1",
-              "iiii", j->seq, j->lane, waits, run_at) < 0 ||
+              " delay_ms = iif(starts OR NOT ?3, 0, delay_ms), finished_at = 0, retried_at = ?5"
+              " WHERE seq = ?1",
+              "iiiii", j->seq, j->lane, waits, run_at, now) < 0 ||
         q_run(s, err, "UPDATE spec SET wants_when = ?2 WHERE seq = ?1 AND wants_when = ?3", "iii",
               j->seq, (int64_t)WHEN_TO_ASK, (int64_t)WHEN_AGREED) < 0)
         return -1;
@@ -178,6 +179,17 @@ static int keep_bad(struct sqlite_store *s, struct seqs *list, struct err *err) 
     return 0;
 }
 
+/* What had not started when the run stopped is no older than what starts with it again. */
+static int rejuvenate(struct sqlite_store *s, int64_t run, int64_t now, struct err *err) {
+    struct seqs list = {0};
+    int rc = run_jobs(s, run, UNSTARTED, &list, err);
+    for (size_t i = 0; rc >= 0 && i < list.len; i++)
+        rc = q_run(s, err, "UPDATE job SET retried_at = ?2 WHERE seq = ?1", "ii", list.items[i],
+                   now);
+    free(list.items);
+    return rc < 0 ? -1 : 0;
+}
+
 int op_revive(struct store *base, int64_t run, size_t *n, struct err *err) {
     struct sqlite_store *s = (struct sqlite_store *)base;
     struct run_ref before, after;
@@ -188,7 +200,8 @@ int op_revive(struct store *base, int64_t run, size_t *n, struct err *err) {
         return rc;
     struct place to = {
         .run = run, .lane = before.detached ? LANE_COMMON : run, .now = clock_wall_ms()};
-    if (run_jobs(s, run, 1 << JOB_DEAD | 1 << JOB_CANCELLED | 1 << JOB_SKIPPED, &list, err) < 0 ||
+    if (rejuvenate(s, run, to.now, err) < 0 ||
+        run_jobs(s, run, 1 << JOB_DEAD | 1 << JOB_CANCELLED | 1 << JOB_SKIPPED, &list, err) < 0 ||
         keep_bad(s, &list, err) < 0 || wake_all(s, &list, &to, err) < 0 ||
         run_ref_get(s, run, &after, err) < 0)
         rc = -1;

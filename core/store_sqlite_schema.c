@@ -57,10 +57,14 @@ static const char schema_1[] =
     "  beat_boot_ms INTEGER NOT NULL, stop INTEGER NOT NULL DEFAULT 0);";
 
 /* Columns of spec, attempt and run (wants_when of spec does change: enum in store_sqlite_impl.h),
- * and: run_job:  jobs added to a run beside its own, which are a range of seqs. artifact: files a
- * job has kept. Counters of a run now follow all of its jobs, also those that left its lane by a
- * retry; a run whose unfinished jobs all did so is what is called detached from here on. */
+ * and:
+ * run_job:  jobs added to a run beside its own, which are a range of seqs.
+ * artifact: files a job has kept.
+ * job.retried_at: when somebody last put it back by hand.
+ * Counters of a run now follow all of its jobs, also those that left its lane by a retry; a run
+ * whose unfinished jobs all did so is what is called detached from here on. */
 static const char schema_2[] =
+    "ALTER TABLE job ADD COLUMN retried_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE spec ADD COLUMN source TEXT;"
     "ALTER TABLE spec ADD COLUMN start_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE spec ADD COLUMN max_age_ms INTEGER NOT NULL DEFAULT 0;"

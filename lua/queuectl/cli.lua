@@ -183,7 +183,8 @@ local function report(message)
     core.write(2, text .. "\n")
 end
 
-local function complain(message, code)
+--- Says on standard error what went wrong; the exit code.
+function cli.complain(message, code)
     -- Problems of a Lua file carry file and line: they stand as they are.
     report(code == context.CONFIG and message or "queuectl: " .. message)
     return code or context.FAILED
@@ -192,9 +193,9 @@ end
 local function finish(ctx, ok, message, code, worker)
     ctx:close()
     local flushed = ctx:flush()
-    if ok == nil then return complain(message or "failed", code) end
+    if ok == nil then return cli.complain(message or "failed", code) end
     if not flushed and not ctx.pipe_is_closed then
-        complain(("%sthe answer could not be written: %s"):format(
+        cli.complain(("%sthe answer could not be written: %s"):format(
             ctx.done and ctx.done .. ", but " or "", ctx.output_failed))
         return context.FAILED
     end
@@ -229,7 +230,7 @@ end
 --- The exit code, and for `worker start` what this process is to become.
 function cli.main(args)
     local ok, ctx, command, parsed = run(args)
-    if not ok then return complain(ctx, command) end
+    if not ok then return cli.complain(ctx, command) end
     return finish(ctx, command.run(ctx, parsed))
 end
 

@@ -132,7 +132,7 @@ end
 local function new_planning(files, opts)
     local planning = { opts = opts, code = chunk.code(),
         problems = problem_list.new(files[1].display),
-        params = params.new(opts.params, opts.cwd, opts.missing_ok) }
+        params = params.new(opts.params, opts) }
     planning.raise = function(message) chunk.raise(planning.code, message) end
     planning.definer = define.new(planning.code, planning.problems, planning.params,
         { encode = opts.encode, now = opts.now })
@@ -202,7 +202,8 @@ end
 -- files: a list of { text =, path = (absolute), display = (as typed), dir = (what relative paths
 -- in it are relative to, default: the directory of `path`), folder = (how the folder of its modules
 -- is displayed, default: that of `display`) }.
--- opts: `params` values for parameters by name, text or plain data; `cwd` what paths among them
+-- opts: `params` values for parameters by name, text or plain data; `earlier` the same for those
+-- not in `params`, where unknown names do no harm; `cwd` what paths among them
 -- are relative to (default: like the file's own); `missing_ok` required ones may be missing;
 -- `for_help` they may be wrong, too; `now` wall seconds, what run_at is seen from; `later` seconds
 -- by which the file's own clock is ahead; `folders` jobs without a cwd get the file's; `encode` the

@@ -18,6 +18,7 @@ local PREPARE = {
     { "^queuectl cancel job1", "queuectl enqueue --id job1 true" },
     { "^queuectl retry job1", "queuectl enqueue --id job1 --retries 0 false; "
         .. "queuectl worker start --until-empty" },
+    { "^queuectl runs", "queuectl run --detach jobs.lua" },
     { "job1", "queuectl enqueue --id job1 true; queuectl worker start --until-empty" },
 }
 

@@ -82,7 +82,7 @@ describe("store/lua", function()
             same(running, 0)
             same(store:run(other).state, "cancelled")
             same(store:run(other).cancelled, true)
-            same(store:revive(other), 2)
+            same(store:resume_run(other, true), 2)
             same(store:run(other).state, "queued")
             local _, done = start { { command = "true" } }
             same(store:cancel(done[1].id), "cancelled")
@@ -106,13 +106,41 @@ describe("store/lua", function()
     it("moves runs, and refuses those that are not there", function()
         inside [[
             local id = start { { command = "true" } }
-            same(store:move_run(id, true), true)
+            same(store:resume_run(id, true), 0)
             same(store:run(id).detached, true)
-            same(store:move_run(id, false), true)
+            same(store:resume_run(id, false), 0)
             same(store:run(id).state, "interrupted")
-            fails(3, "no run 9", store:move_run(9, true))
-            fails(3, "no run 9", store:revive(9))
+            fails(3, "no run 9", store:resume_run(9, true))
             fails(3, "no run 9", store:cancel_run(9))]]
+    end)
+
+    it("puts a run in the place of another, or does nothing", function()
+        inside [[
+            local id, done = start { { command = "true" }, { command = "true" } }
+            local new = { path = "/jobs.lua", hash = "h", text = "t", replaces = id }
+            local bad = spec.pack_all { { command = "true", done_as = done[1].seq } }
+            fails(4, "job number 1 is", store:start_run(new, bad))
+            same(store:run(id).state, "interrupted")
+            same(store:run(2), nil)
+            same(store:start_run(new, spec.pack_all { { command = "true" } }), 2)
+            same(store:run(id).state, "cancelled")
+            same(store:run(2).state, "interrupted")
+            new.replaces = 9
+            fails(3, "no run 9", store:start_run(new, bad))]]
+    end)
+
+    it("retries a job with new settings in one step", function()
+        inside [[
+            local _, done = start { { name = "a", command = "true" } }
+            local new = spec.pack { name = "a", command = "false", source = "h2" }
+            fails(4, "is pending", store:retry(done[1].id, false, new, "text two"))
+            same(store:get(done[1].id).command, "true")
+            same(store:source "h2", nil)
+            store:cancel(done[1].id)
+            same(store:retry(done[1].id, false, new, "text two"), "cancelled")
+            same(store:get(done[1].id).command, "false")
+            same(store:get(done[1].id).state, "pending")
+            same(store:source "h2", "text two")]]
     end)
 
     it("gives a job new settings and its program", function()

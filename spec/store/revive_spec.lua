@@ -24,6 +24,33 @@ describe("store/revive (" .. backend.name .. ")", function()
     local function lane() return s:run(run).detached and 0 or run end
     local function work(i, code) s:work({ lane = lane(), exit_code = code }, made[i].seq) end
 
+    local function ages()
+        local list = {}
+        for i, e in ipairs(made) do
+            local job = s:get(e.seq)
+            list[i] = job.retried_at >= job.created_at
+            assert.is_true(job.retried_at == 0 or list[i])
+        end
+        return list
+    end
+
+    it("begins the age of what is put back anew, and of nothing else", function()
+        start { { retries = 0 }, { needs = { 1 } }, {}, { retries = 0, needs = { 3 } } }
+        work(1, 1)
+        work(3)
+        assert.same({ false, false, false, false }, ages())
+        s:retry(made[1].id)
+        assert.same({ true, true, false, false }, ages())
+        s:revive(run)
+        assert.same({ true, true, false, true }, ages())
+    end)
+
+    it("begins the age of a job with new settings anew", function()
+        made = s:enqueue_all { {}, {} }
+        s:redefine(made[1].id, { max_age_ms = 60000 })
+        assert.same({ true, false }, ages())
+    end)
+
     describe("retry", function()
         it("lets those wait again that were skipped because of the job", function()
             made = s:enqueue_all { { retries = 0 }, { needs = { 1 } }, { needs = { 2 } },

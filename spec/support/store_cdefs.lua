@@ -46,7 +46,7 @@ struct job {
     char *error; struct buf command, env, ok_codes, outputs, stdin_text;
     char *cwd, *stdin_path, *backoff, *description, *tags, *meta; struct buf artifacts;
     bool when, fail_fast; bool agreed;
-    int64_t start_at, max_age_ms; char *limits; char *source;
+    int64_t start_at, max_age_ms; int64_t retried_at; char *limits; char *source;
 };
 struct outcome {
     enum job_cause cause; int exit_code, signal; int64_t started_at, finished_at, duration_ms;

@@ -124,6 +124,11 @@ describe("decide", function()
             local job = ffi.new("struct job", { created_at = 1000, max_age_ms = 60000 })
             assert.is_false(core.job_is_too_old(job, 61000))
             assert.is_true(core.job_is_too_old(job, 61001))
+            job.retried_at = 900000
+            assert.is_false(core.job_is_too_old(job, 960000))
+            assert.is_true(core.job_is_too_old(job, 960001))
+            job.retried_at = 500 -- the clock was set back
+            assert.is_false(core.job_is_too_old(job, 61000))
             job.max_age_ms = 0
             assert.is_false(core.job_is_too_old(job, 1e15))
         end)

@@ -1,4 +1,5 @@
 local core = require "queuectl.core"
+local cli = require "queuectl.cli"
 local context = require "queuectl.context"
 local json = require "queuectl.json"
 local format = require "queuectl.view.format"
@@ -30,7 +31,7 @@ local function setup(parser)
     parser:flag("--new-text", "with --resume: what is left runs as the file says now")
     parser:flag("--detach", "store the run for the workers and leave")
     parser:flag("--fail-fast", "when a job fails for good, start nothing more")
-    parser:flag("--watch", "run again whenever the file or a module of it changes")
+    parser:flag("--watch", "run again whenever the file or a module of it changes; Ctrl-C ends it")
     parser:option("--watch-path", "the same, and whenever this file or something below this "
         .. "folder changes"):argname("PATH"):count("*")
     parser:option("--report", "write a page about the run: FILE.html or FILE.json")
@@ -41,16 +42,22 @@ local function is_file(path)
     return core.stat(path) == "file"
 end
 
--- "--only build jobs.lua" and "--graph jobs.lua": the last word is the file.
+-- A word among names of jobs that is a file, or can only be meant as one.
+local function looks_like_file(word)
+    return is_file(word) or word:find("%.lua$") ~= nil
+end
+
+-- "--only build jobs.lua" and "--graph jobs.lua": the last words are files.
 local function find_file(args)
     local shape = args.graph and args.graph[1]
-    if shape and not SHAPES[shape] and is_file(shape) then
+    if shape and not SHAPES[shape] and looks_like_file(shape) then
         table.insert(args.file, 1, shape)
         args.graph[1] = nil
     end
     local only = args.only[#args.only]
-    if #args.file == 0 and only and #only > 1 and is_file(only[#only]) then
-        args.file[1] = table.remove(only)
+    if #args.file > 0 then return end
+    while only and #only > 1 and looks_like_file(only[#only]) do
+        table.insert(args.file, 1, table.remove(only))
     end
 end
 
@@ -66,7 +73,9 @@ end
 local EXCLUDES = {
     { "only", "from" }, { "resume", "only" }, { "resume", "from" }, { "detach", "watch" },
     { "resume", "watch" }, { "plan", "detach" }, { "plan", "resume" }, { "detach", "report" },
-    { "graph", "resume" }, { "dry_run", "resume" },
+    { "graph", "resume" }, { "dry_run", "resume" }, { "plan", "watch" },
+    { "graph", "watch" }, { "dry_run", "watch" }, { "graph", "detach" }, { "dry_run", "detach" },
+    { "plan", "graph" }, { "plan", "dry_run" }, { "graph", "dry_run" },
 }
 
 local function check_options(args)
@@ -97,11 +106,17 @@ end
 
 -- ---- planning ----
 
--- Seconds its jobs took in earlier runs, by name; nil without one. No store is created for it.
+-- The store if there is one, else nil; or nil, message, exit code. None is created for a look.
+local function existing_store(ctx)
+    local path, message, code = ctx:store_path()
+    if not path then return nil, message, code end
+    if not path:find("://", 1, true) and core.stat(path) ~= "file" then return nil end
+    return ctx:store()
+end
+
+-- Seconds its jobs took in earlier runs, by name; nil without one.
 local function earlier_times(ctx, path)
-    local store_path = ctx:store_path()
-    if not store_path or core.stat(store_path) ~= "file" then return nil end
-    local store = ctx:store()
+    local store = existing_store(ctx)
     return store and run_facts.times(store, path)
 end
 
@@ -115,38 +130,59 @@ local function says_job(paths, message)
     return message
 end
 
+-- The run to go on with, and the values of its parameters; or nil, message, exit code.
+local function last_run(ctx, args, files)
+    local store, message, code = ctx:store()
+    if not store then return nil, message, code end
+    store:recover()
+    local last
+    last, message, code = start.last(store, run_file.key(files), table.concat(args.file, " "))
+    if not last then return nil, message, code end
+    local values
+    values, message, code = start.params_of(last, args.new_text)
+    if not values then return nil, message, code end
+    return last, values
+end
+
 -- The plan of the files; with --resume also the run to go on with. Or nil, message, exit code.
-local function make_plan(ctx, args)
+-- seen: remembers which modules were looked for; may be nil.
+local function make_plan(ctx, args, seen)
     local files, message, code = run_file.read(args.file)
     if not files then return nil, says_job(args.file, message), code end
-    local given
-    given, message, code = run_params.read(args.params, args.param)
-    if not given then return nil, message, code end
+    local options = run_file.options { find = seen and function(path) return seen:read(path) end }
+    options.params, message, code = run_params.read(args.params, args.param)
+    if not options.params then return nil, message, code end
     local last
     if args.resume then
-        local store
-        store, message, code = ctx:store()
-        if not store then return nil, message, code end
-        store:recover()
-        last, message, code = start.last(store, run_file.key(files), args.file[1])
+        last, message, code = last_run(ctx, args, files)
         if not last then return nil, message, code end
-        for name, value in pairs(start.params_of(last)) do
-            if given[name] == nil then given[name] = value end
-        end
+        options.earlier = message
     end
     local plan
-    plan, message, code = run_file.plan_read(files, run_file.options { params = given })
+    plan, message, code = run_file.plan_read(files, options)
     if not plan then return nil, message, code end
     return plan, last
 end
 
+-- What those do not take that have it from an earlier run.
+local function times_of(ctx, plan)
+    local times = earlier_times(ctx, plan.path)
+    for _, job in ipairs(times and plan.jobs or {}) do
+        if job.done_as then times[job.name] = 0 end
+    end
+    return times
+end
+
 -- What --plan, --graph and --dry-run show; true, or nil, message, exit code.
 local function show(ctx, args, plan, slots)
-    local store = (args.only or args.from) and ctx:store()
-    local jobs, message, code = start.choose(store, plan, args)
-    if not jobs then return nil, message, code end
-    plan.jobs = jobs
-    local opts = { times = earlier_times(ctx, plan.path), slots = slots }
+    local store, message, code
+    if args.from then
+        store, message, code = existing_store(ctx)
+        if message then return nil, message, code end
+    end
+    plan.jobs, message, code = start.choose(store, plan, args)
+    if not plan.jobs then return nil, message, code end
+    local opts = { times = times_of(ctx, plan), slots = slots }
     if args.graph then
         require("queuectl.view.graph").print(ctx, plan, args.graph[1] or "text", opts)
     elseif args.dry_run then
@@ -172,7 +208,10 @@ end
 
 local function detached(ctx, store, run)
     if ctx.json then
-        ctx:print(json.encode { run = run.id, jobs = run.jobs, left = run.left } .. "\n")
+        ctx:print(json.encode(json.object { { "run", run.id }, { "jobs", run.jobs },
+            { "left", run.left } }) .. "\n")
+    elseif ctx.options.output == "id" then
+        ctx:print(("%d\n"):format(run.id))
     else
         ctx:print(("%s, for the workers; see: queuectl runs show %d\n"):format(
             start.describe(run), run.id))
@@ -228,6 +267,7 @@ local function work_on(ctx, store, run, plan, args, slots)
     local interrupts, message, code = work.run(ctx, assert(ctx:store_path()), run, slots, view)
     view:close()
     if not interrupts then return nil, message, code end
+    if interrupts.code then return { code = interrupts.code } end
     local after
     after, message, code = store:run(run.id)
     if not after then return nil, message or "the run is gone", code end
@@ -235,9 +275,10 @@ local function work_on(ctx, store, run, plan, args, slots)
         slots = slots, interrupts = interrupts })
 end
 
--- Plans, stores and works. Returns { code =, signal = } and the plan, or nil, message, exit code.
-local function run_once(ctx, args, slots)
-    local plan, last, code = make_plan(ctx, args)
+-- Plans, stores and works. Returns { code =, signal = }, or nil, message, exit code. seen: as
+-- make_plan has it.
+local function run_once(ctx, args, slots, seen)
+    local plan, last, code = make_plan(ctx, args, seen)
     if not plan then return nil, last, code end
     local store, run, message
     store, message, code = ctx:store()
@@ -253,33 +294,43 @@ local function run_once(ctx, args, slots)
     if not run then return nil, message, code end
     if args.detach then
         detached(ctx, store, run)
-        return { code = 0 }, plan
+        return { code = 0 }
     end
-    local result
-    result, message, code = work_on(ctx, store, run, plan, args, slots)
-    if not result then return nil, message, code end
-    return result, plan
+    return work_on(ctx, store, run, plan, args, slots)
+end
+
+local function real_paths(paths)
+    local list = {}
+    for i, path in ipairs(paths) do
+        local real, message, code = core.realpath(path)
+        if not real then return nil, message, code end
+        list[i] = real
+    end
+    return list
 end
 
 local function watch(ctx, args, slots)
-    local files, paths = {}, {}
-    for list, given in pairs { [files] = args.file, [paths] = args.watch_path } do
-        for i, path in ipairs(given) do
-            local real, message, code = core.realpath(path)
-            if not real then return nil, message, code end
-            list[i] = real
-        end
-    end
-    return require("queuectl.run.watch").run(ctx, files, paths, function()
-        local result, plan = run_once(ctx, args, slots)
+    local files, message, code = real_paths(args.file)
+    if not files then return nil, message, code end
+    local paths
+    paths, message, code = real_paths(args.watch_path)
+    if not paths then return nil, message, code end
+    return require("queuectl.run.watch").run(ctx, files, paths, function(seen)
+        local result, wrong, wrong_code = run_once(ctx, args, slots, seen)
         ctx:flush()
-        if result then return result, plan end
-        core.write(2, plan .. "\n")
+        if result then return result end
+        cli.complain(wrong, wrong_code)
+        return { code = wrong_code }
     end)
 end
 
 -- `run FILE --help`: the parameters and jobs of the file itself.
-local function file_help(ctx, paths)
+local function file_help(ctx, words)
+    local paths = {}
+    for _, word in ipairs(words) do -- values of options are among them
+        if looks_like_file(word) then paths[#paths + 1] = word end
+    end
+    if #paths == 0 then paths = words end
     local plan, message, code = run_file.plan(paths, { for_help = true })
     if not plan then return nil, message, code end
     require("queuectl.view.params").print(ctx, plan, table.concat(paths, " "))
@@ -300,6 +351,7 @@ return {
     run = function(ctx, args)
         local message = check_options(args)
         if message then return nil, message, context.USAGE end
+        ctx.json = ctx.json or ctx.options.output == "jsonl"
         local slots
         slots, message = slots_of(args.jobs)
         if not slots then return nil, message, context.USAGE end

@@ -3,18 +3,24 @@ local context = require "queuectl.context"
 local format = require "queuectl.view.format"
 local json = require "queuectl.json"
 local run_facts = require "queuectl.view.run_facts"
+local run_file = require "queuectl.run_file"
 local stored = require "queuectl.run.stored"
 local view = require "queuectl.view.runs"
 
 -- The number of a run as typed, or nil, message, exit code.
 local function find(store, word)
-    local id = word == "last" and (store:runs { limit = 1 }[1] or {}).id or tonumber(word)
+    local id = word:find("^%d+$") and tonumber(word)
+    if word == "last" then
+        local runs, message, code = store:runs { limit = 1 }
+        if not runs then return nil, message, code end
+        id = runs[1] and runs[1].id
+    end
     if word == "last" and not id then
         return nil, "there are no runs yet; start one: queuectl run jobs.lua", context.NOT_FOUND
     end
-    if not id or id % 1 ~= 0 or id < 1 then
-        return nil, ("run '%s': give its number, or 'last'; see: queuectl runs list"):format(word),
-            context.USAGE
+    if not id or id < 1 or id >= 2 ^ 53 then
+        return nil, ("run '%s': give its number, or 'last'; see: queuectl runs list"):format(
+            word:sub(1, 40)), context.USAGE
     end
     local run, message, code = store:run(id)
     if run then return run end
@@ -26,28 +32,46 @@ local function add_run(parser)
     parser:argument("run", "its number, or last"):argname("RUN")
 end
 
+local LIMIT_MAX = 10000
+
+local function read_limit(word)
+    local limit = word:find("^%d+$") and tonumber(word)
+    return limit and limit >= 1 and limit <= LIMIT_MAX and limit or nil
+end
+
+-- What runs of these files are found by; nil without files; or nil, message, exit code.
+local function key_of(files)
+    local paths = {}
+    for i, file in ipairs(files or {}) do
+        local real, message, code = core.realpath(file)
+        if not real then return nil, message, code end
+        paths[i] = { path = real }
+    end
+    return files and run_file.key(paths) or nil
+end
+
 local list = {
     summary = "runs of jobs files, the newest first",
     setup = function(parser)
-        parser:option("--file", "of this jobs file alone"):argname("FILE")
-        parser:option("--limit", "at most so many (default 50)"):argname("N"):convert(tonumber)
-            :default("50")
+        parser:option("--file", "of this jobs file alone, or of these together"):argname("FILE")
+            :args("+")
+        parser:option("--limit", "at most so many, default 50"):argname("N"):default("50")
     end,
     examples = { { "queuectl runs list", "what was run, and how it ended" } },
     run = function(ctx, args)
-        local path, message, code
-        if args.file then
-            path, message, code = core.realpath(args.file)
-            if not path then return nil, message, code end
+        local limit = read_limit(args.limit)
+        if not limit then
+            return nil, ("--limit %s: give a whole number from 1 to %d"):format(
+                args.limit:sub(1, 40),
+                LIMIT_MAX), context.USAGE
         end
-        if args.limit < 1 or args.limit % 1 ~= 0 then
-            return nil, "--limit: give a whole number from 1", context.USAGE
-        end
-        local store
+        local path, store, message, code
+        path, message, code = key_of(args.file)
+        if message then return nil, message, code end
         store, message, code = ctx:store()
         if not store then return nil, message, code end
         local runs
-        runs, message, code = store:runs { path = path, limit = args.limit }
+        runs, message, code = store:runs { path = path, limit = limit }
         if not runs then return nil, message, code end
         view.table(ctx, runs)
         return true
@@ -88,13 +112,14 @@ local cancel = {
             return nil, ("run %d is finished; there is nothing to cancel"):format(run.id),
                 context.STATE
         end
-        local n
-        n, message, code = store:cancel_run(run.id)
-        if not n then return nil, message, code end
+        local n, running, failed = store:cancel_run(run.id)
+        if not n then return nil, running, failed end
         if ctx.json then
-            ctx:print(json.encode { run = run.id, cancelled = n } .. "\n")
+            ctx:print(json.encode(json.object { { "run", run.id }, { "cancelled", n },
+                { "stopping", running } }) .. "\n")
         else
-            ctx:print(("run %d: %s cancelled\n"):format(run.id, format.plural(n, "job")))
+            ctx:print(("run %d: %s cancelled%s\n"):format(run.id, format.plural(n, "job"),
+                running > 0 and (", %s being stopped"):format(format.count(running)) or ""))
         end
         return true
     end,

@@ -263,6 +263,7 @@ end
 -- stand-in, so that the file is read to its end and every mistake is known.
 function params:value_of(row, folder)
     local given = self.given[row.name]
+    if given == nil then given = self.earlier[row.name] end
     if given == nil then
         if not row.required then return row.default end
         if self.missing_ok then return stand_in(row, folder) end
@@ -346,11 +347,12 @@ function params:describe()
     return described
 end
 
---- `given`: name -> text or value. `cwd`: what paths given for this run are relative to.
--- missing_ok: required ones may be missing. `wrong` collects what is wrong with the values given.
-function params.new(given, cwd, missing_ok)
-    return setmetatable({ given = given or {}, cwd = cwd, missing_ok = missing_ok, list = {},
-        by_name = {}, wrong = {} }, params)
+--- `given`: name -> text or value. opts: `cwd` what paths given for this run are relative to;
+-- `missing_ok` required ones may be missing; `earlier` values for those that are not given, some
+-- of which may not be declared any more. `wrong` collects what is wrong with the values given.
+function params.new(given, opts)
+    return setmetatable({ given = given or {}, cwd = opts.cwd, missing_ok = opts.missing_ok,
+        earlier = opts.earlier or {}, list = {}, by_name = {}, wrong = {} }, params)
 end
 
 return params

@@ -1,6 +1,7 @@
 -- Values for a file's parameters, as the command line gives them: --params FILE.json, and
 -- -p name=value, which goes first.
 
+local cjson = require "cjson"
 local context = require "queuectl.context"
 local json = require "queuectl.json"
 local run_file = require "queuectl.run_file"
@@ -24,7 +25,7 @@ local function read_json(path)
             path, problem or "not a JSON object"), context.USAGE
     end
     for name, value in pairs(values) do
-        if value == json.null then values[name] = nil end
+        if value == cjson.null then values[name] = nil end
     end
     return values
 end

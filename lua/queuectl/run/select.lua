@@ -130,9 +130,9 @@ function select_jobs.only(jobs, names)
     return select_jobs.keep(jobs, close(found, parents_of(jobs)))
 end
 
--- A job that does not run: what it needs itself, and values it would get from others, do not
--- matter.
-local function taken_over(job, seq)
+--- A job that does not run but has the result of the job `seq` of the store: what it needs itself,
+-- and values it would get from others, do not matter.
+function select_jobs.taken_over(job, seq)
     local copy = {}
     for key, value in pairs(job) do copy[key] = value end
     copy.done_as, copy.needs, copy.env = seq, {}, {}
@@ -140,32 +140,46 @@ local function taken_over(job, seq)
     return copy
 end
 
+-- The numbers in the store of the jobs in `needed`, as earlier(name) gives them; or nil, message,
+-- exit code.
+local function results_of(jobs, needed, earlier)
+    local seqs = {}
+    for i, job in ipairs(jobs) do
+        if needed[i] then
+            local message, code
+            seqs[i], message, code = earlier(job.name)
+            if message then return nil, message, code end
+            if not seqs[i] then
+                local name = text.name(job.name)
+                return nil, ("job %s, which is needed, has not completed in an earlier run; leave "
+                    .. "out --from, or run it first: --only %s"):format(name, name)
+            end
+        end
+    end
+    return seqs
+end
+
 --- The job `name` and all that depends on it, directly or not. What these need besides must have
--- completed earlier: earlier(job name) gives its number in the store, or nil. Or nil and what is
--- wrong.
+-- completed earlier: earlier(job name) gives its number in the store, or nil[, message, exit code].
+-- Or nil, what is wrong[, exit code].
 function select_jobs.from(jobs, name, earlier)
     local found, message = select_jobs.find(jobs, { name })
     if not found then return nil, message end
     close(found, children_of(jobs))
-    local with_done, done = {}, {}
+    local needed = {}
     for i in pairs(found) do
-        with_done[i] = true
         for _, need in ipairs(jobs[i].needs or {}) do
-            if not found[need.job] then done[need.job] = true end
+            if not found[need.job] then needed[need.job] = true end
         end
     end
-    for i in pairs(done) do
-        done[i] = earlier(jobs[i].name)
-        if not done[i] then
-            return nil, ("job %s, which is needed, has not completed in an earlier run; leave out "
-                .. "--from, or run it first: --only %s"):format(text.name(jobs[i].name),
-                text.name(jobs[i].name))
-        end
-        with_done[i] = true
-    end
+    local seqs, wrong, code = results_of(jobs, needed, earlier)
+    if not seqs then return nil, wrong, code end
     local kept = {}
-    for i, job in ipairs(jobs) do kept[i] = done[i] and taken_over(job, done[i]) or job end
-    return select_jobs.keep(kept, with_done)
+    for i, job in ipairs(jobs) do
+        kept[i] = seqs[i] and select_jobs.taken_over(job, seqs[i]) or job
+        found[i] = found[i] or needed[i]
+    end
+    return select_jobs.keep(kept, found)
 end
 
 return select_jobs

@@ -29,7 +29,8 @@ local function listen(child, view, interrupts)
 end
 
 --- Works the run until all its jobs are over or somebody interrupts. Returns { count =, last = },
--- the signals that came; or nil, message, exit code.
+-- the signals that came, with `code` if the worker could not work and has said why; or nil,
+-- message, exit code.
 function work.run(ctx, path, run, slots, view)
     local interrupts = { count = 0 }
     core.catch_signals()
@@ -39,7 +40,8 @@ function work.run(ctx, path, run, slots, view)
         local exit_code, signal = listen(child, view, interrupts)
         if exit_code == 0 then return interrupts end
         if exit_code then
-            return nil, ("the worker process ended with exit code %d"):format(exit_code), exit_code
+            interrupts.code = exit_code
+            return interrupts
         end
         if interrupts.count > 0 then return interrupts end
         ctx:note(("the worker process was killed by signal %d; another takes over"):format(signal))

@@ -82,6 +82,7 @@ end
 
 --- The lines of one job of a plan.
 function dry_run.lines(plan, job)
+    if job.done_as then return { comment(job.name .. "  completed in an earlier run") } end
     local lines = { comment(remarks(plan, job)) }
     if job.kind == "lua" then
         lines[2] = comment(("a Lua function (%s:%s)"):format(job.file or plan.path or "?",

@@ -37,6 +37,7 @@ local function one_line(str)
 end
 
 local function command(plan, job)
+    if job.done_as then return "(completed in an earlier run)" end
     if job.kind == "lua" then return "Lua function" end
     return one_line(job.command or shown_argv(job.argv, plan))
 end
@@ -56,12 +57,21 @@ local function as_json(ctx, plan, steps, order, found)
         end
         list[n] = json.object { { "name", job.name }, { "step", steps[i] }, { "kind", job.kind },
             { "command", command(plan, job) }, { "needs", json.list(needs) }, { "line", job.line },
-            { "file", job.file }, { "expected_seconds", found and found.seconds[i] } }
+            { "file", job.file }, { "taken_over", job.done_as and true or nil },
+            { "expected_seconds", found and found.seconds[i] } }
     end
     local result = json.object { { "file", plan.path }, { "jobs", json.list(list) },
         { "critical_path", found and path_json(plan, found) }, { "slots", found and found.slots },
         { "expected_seconds", found and found.wall } }
     ctx:print(json.encode(result) .. "\n")
+end
+
+-- "4 jobs", "4 jobs, 3 completed earlier"
+local function count_line(plan)
+    local done = 0
+    for _, job in ipairs(plan.jobs) do done = done + (job.done_as and 1 or 0) end
+    return format.plural(#plan.jobs, "job")
+        .. (done > 0 and (", %s completed earlier"):format(format.count(done)) or "")
 end
 
 local function row(plan, i, steps, found)
@@ -87,7 +97,7 @@ function plan_view.print(ctx, plan, opts)
     for n, i in ipairs(order) do rows[n] = row(plan, i, steps, found) end
     local width = ctx.tty and ctx.columns or math.huge
     ctx:print(text.table(headings, rows, width))
-    ctx:print(format.plural(#order, "job") .. "\n")
+    ctx:print(count_line(plan) .. "\n")
     for _, line in ipairs(found and estimate.lines(plan.jobs, found) or {}) do
         ctx:print(text.cut(line, width) .. "\n")
     end

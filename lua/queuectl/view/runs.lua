@@ -41,6 +41,11 @@ function runs.json(run, now)
     }
 end
 
+-- The paths of its files, as one types them.
+local function files_of(run)
+    return (run.path:gsub("\n", " "))
+end
+
 -- The end of a path says more than its beginning.
 local function short_path(path, max)
     path = text.line(path)
@@ -84,7 +89,7 @@ local function print_table(ctx, list)
     local rows, now = {}, core.time()
     for i, run in ipairs(list) do rows[i] = row(run, now) end
     local room = path_room(ctx, rows)
-    for i, run in ipairs(list) do rows[i][#HEADINGS] = short_path(run.path, room) end
+    for i, run in ipairs(list) do rows[i][#HEADINGS] = short_path(files_of(run), room) end
     ctx:print(text.table(HEADINGS, rows, ctx.tty and ctx.columns or math.huge))
 end
 
@@ -139,7 +144,7 @@ end
 -- What to type next, for the state it is in.
 local function advice(run)
     if run.left > 0 and run.state ~= "running" and run.state ~= "queued" then
-        return "go on with: queuectl run --resume " .. run.path
+        return "go on with: queuectl run --resume " .. files_of(run)
     end
     if (run.failed or 0) > 0 then
         return ("see what failed: queuectl list --run %d --state dead"):format(run.id)
@@ -165,7 +170,7 @@ function runs.show(ctx, run, facts)
         return
     end
     line(ctx, "run", run.id)
-    line(ctx, "file", run.path)
+    line(ctx, "file", files_of(run))
     ctx:print(("%-12s %s\n"):format("state", ctx:style(COLORS[run.state] or "bold",
         run.state or "-")))
     line(ctx, "parameters", parameters(facts.params))
