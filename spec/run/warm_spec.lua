@@ -76,7 +76,8 @@ describe("the warm process of a jobs file", function()
                     local stat = read "/proc/self/stat"
                     local pid, group, session = stat:match "^(%d+) .-%) %S %d+ (%d+) (%d+)"
                     witness(tostring(pid == group and pid == session))
-                    witness((ctx.exec { "sh", "-c", "ls /proc/$$/fd; true" }.stdout:gsub("\n", " ")))
+                    local fds = ctx.exec { "sh", "-c", "ls /proc/$$/fd; true" }.stdout
+                    witness((fds:gsub("\n", " ")))
                     witness(ctx.exec { "sh", "-c", 'echo "$A"' }.stdout)
                 end }]])
         assert(t.run({ "mkdir", p.dir .. "/sub" }).code == 0)
