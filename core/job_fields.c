@@ -9,7 +9,16 @@
 #include "ids.h"
 #include "pack.h"
 
-enum { KEY_MAX = 32, PATH_LEN = 4096, TEXT_LEN = 65536 };
+/* Lists are packed: an entry takes up to twice what the kernel counts for it, and for a secret its
+ * place. What they may hold was checked where they were written. */
+enum {
+    KEY_MAX = 32,
+    PATH_LEN = 4096,
+    TEXT_LEN = 65536,
+    ARGV_LEN = 2 * (COMMAND_MAX + 1),
+    ENV_LEN = 2 * ENV_MAX,
+    PATTERNS_LEN = 100 * (PATH_LEN + 1),
+};
 
 #define LONGEST_MS (INT64_C(36500) * 86400000)
 #define LATEST_MS INT64_C(253402300799999) /* the end of the year 9999 */
@@ -50,13 +59,13 @@ static const struct field fields[] = {
     TEXT(limits, 1, 100),
     {"stdin_file", FIELD_TEXT, offsetof(struct job_spec, stdin_path), 1, PATH_LEN},
     {"kind", FIELD_KIND, offsetof(struct job_spec, kind), 1, 16},
-    {"command", FIELD_BYTES, offsetof(struct job_spec, command), 0, COMMAND_MAX},
+    {"command", FIELD_BYTES, offsetof(struct job_spec, command), 0, ARGV_LEN},
     {"stdin", FIELD_BYTES, offsetof(struct job_spec, stdin_text), 0, STDIN_MAX},
     {"ok_codes", FIELD_BYTES, offsetof(struct job_spec, ok_codes), 1, 256},
-    {"env", FIELD_ENV, offsetof(struct job_spec, env), 1, ENV_MAX},
+    {"env", FIELD_ENV, offsetof(struct job_spec, env), 1, ENV_LEN},
     {"outputs", FIELD_ARGV, offsetof(struct job_spec, outputs), 1, ENV_MAX},
-    {"artifacts", FIELD_ARGV, offsetof(struct job_spec, artifacts), 1, ENV_MAX},
-    NUMBER(FIELD_INT, priority, INT32_MIN + 1, INT32_MAX),
+    {"artifacts", FIELD_ARGV, offsetof(struct job_spec, artifacts), 1, PATTERNS_LEN},
+    NUMBER(FIELD_INT, priority, INT32_MIN, INT32_MAX),
     NUMBER(FIELD_INT, retries, 0, RETRIES_MAX),
     NUMBER(FIELD_INT64, timeout_ms, 0, LONGEST_MS),
     NUMBER(FIELD_INT64, kill_after_ms, 0, LONGEST_MS),
@@ -185,6 +194,8 @@ static int check_whole(const struct job_spec *j, char **why) {
     if (j->kind == JOB_LUA ? !j->name : !j->command.len)
         return refuse(why, j->kind == JOB_LUA ? "a function without a name" : "no command", NULL);
     if (j->kind == JOB_ARGV && !is_packed(j->command.data, j->command.len, "=", false))
+        return refuse(why, "bad value of field command", NULL);
+    if (j->kind == JOB_SHELL && j->command.len > COMMAND_MAX)
         return refuse(why, "bad value of field command", NULL);
     if (j->kind == JOB_SHELL && strlen(j->command.data) != j->command.len)
         return refuse(why, "a command with a NUL in it", NULL);

@@ -360,6 +360,14 @@ static int l_cwd(lua_State *L) {
     return 1;
 }
 
+/* host.limit_memory(bytes): what Lua may hold from now on */
+static int l_limit_memory(lua_State *L) {
+    double bytes = luaL_checknumber(L, 1);
+    luaL_argcheck(L, bytes >= 1 && bytes < (double)(SIZE_MAX / 2), 1, "out of range");
+    script_set_memory(L, (size_t)bytes);
+    return 0;
+}
+
 int script_open_host(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"output", l_output},
@@ -372,6 +380,7 @@ int script_open_host(lua_State *L) {
         {"execute", l_execute},
         {"cancelled", l_cancelled},
         {"cwd", l_cwd},
+        {"limit_memory", l_limit_memory},
         {NULL, NULL},
     };
     lua_newtable(L);

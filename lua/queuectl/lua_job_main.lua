@@ -73,7 +73,9 @@ end
 
 --- Runs the job that the packed facts speak of.
 function main.start(program, facts_text)
-    lua_job.run(program.host, program, main.read_facts(facts_text))
+    local facts = main.read_facts(facts_text)
+    if facts.memory then program.host.limit_memory(facts.memory) end
+    lua_job.run(program.host, program, facts)
 end
 
 return main

@@ -78,6 +78,24 @@ describe("limits", function()
         assert.equal("100\n600\n3\n", p:logs "when")
         assert.equal("100\n600\n3\n", p:logs "lua")
     end)
+
+    it("say how much memory a function may hold, more than usual or less", function()
+        -- The sanitizer's own reservations are beyond every such limit.
+        if os.getenv "SPEC_ASAN_OPTIONS" then return end
+        local p = project.new [[
+            defaults { retries = 0 }
+            local function hold(mebibytes)
+                local held = {}
+                for i = 1, mebibytes / 100 do held[i] = ("x"):rep(100 * 1024 * 1024 + i) end
+            end
+            job "more" { limits = { memory = "3G" }, run = function() hold(1200) end }
+            job "usual" { needs = { { "more", on = "done" } }, run = function() hold(1200) end }
+            job "less" { limits = { memory = "400M" }, run = function() hold(400) end } ]]
+        p:run(1, "-j", "1")
+        assert.same({ more = "completed", usual = "dead", less = "dead" }, p:states())
+        assert.equal("not enough memory: a Lua job may hold 1 GiB", p:show("usual").last_error)
+        assert.equal("not enough memory: a Lua job may hold 400 MiB", p:show("less").last_error)
+    end)
 end)
 
 describe("a secret", function()

@@ -1,6 +1,8 @@
 local ffi = require "ffi"
 local t = require "support"
 local core = require("support.store").core
+local ctx_enqueue = require "queuectl.jobs.ctx.enqueue"
+local spec_text = require "queuectl.spec"
 
 ffi.cdef [[
 void *malloc(size_t size);
@@ -68,6 +70,18 @@ describe("fields of a job", function()
                       tonumber(spec.timeout_ms), tonumber(spec.kill_after_ms),
                       tonumber(spec.needs_len) })
         assert.is_true(spec.id == nil and spec.name == nil and spec.env.data == nil)
+    end)
+
+    it("take all that ctx.enqueue lets through", function()
+        local words, env, patterns = { "true" }, {}, {}
+        for i = 2, 65534 do words[i] = "x" end -- 2 bytes each for the kernel, 3 packed
+        for i = 1, 600 do env[("V%04d"):format(i)] = ("x"):rep(100) end
+        for i = 1, 100 do patterns[i] = ("%03d"):format(i) .. ("x"):rep(4090) end
+        local job = assert(ctx_enqueue.read({ run = words, env = env, artifacts = patterns,
+            priority = -2147483648 }, "/srv"))
+        local spec, texts = read(ctx_enqueue.message(spec_text.pack(job)))
+        assert.is_not_nil(spec, texts)
+        assert.equal(-2147483648, spec.priority)
     end)
 
     it("are refused with the name of the bad one", function()
