@@ -1,8 +1,9 @@
 /* The guardian process. One table row a slot; the kill ladder is the row's state:
  *
- *   QUEUED --its turn--> RUNNING, or for a Lua job ASKED --its warm process has forked it-->
- * RUNNING RUNNING --time limit, cancel--> TERMED (TERM, CONT) --kill_after--> KILLED (KILL, again
- * and again until nothing is left)
+ *   QUEUED   its turn:               RUNNING, or for a Lua job ASKED
+ *   ASKED    its warm process forked: RUNNING
+ *   RUNNING  time limit, cancel:      TERMED (TERM, CONT)
+ *   TERMED   kill_after:              KILLED (KILL, again and again until nothing is left)
  *
  * The leader of a job is not reaped while anything else of its tree lives: as long as it is a
  * zombie its process group number cannot be given to anybody else. */
@@ -20,204 +21,20 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "guardian_impl.h"
 #include "guardian_spawn.h"
 #include "guardian_warm.h"
-#include "loop.h"
 #include "proc.h"
 #include "secret.h"
 #include "spawn.h"
 
-enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000, STRANGERS_US = 100000 };
+enum { SOCKET_FD = 3, LOCK_FD = 4, SWEEP_US = 2000 };
 
 /* A warm process that does not answer hangs in its program's text. For a job that is cancelled
  * nobody waits so long. */
 enum { PATIENCE_US = 10000000, CANCELLED_PATIENCE_US = 100000 };
 
-enum ward_state { WARD_FREE, WARD_QUEUED, WARD_ASKED, WARD_RUNNING, WARD_TERMED, WARD_KILLED };
-
-/* A job in our care. */
-struct ward {
-    enum ward_state state;
-    pid_t leader;
-    bool exited;   /* the leader is a zombie, not reaped yet */
-    bool reported; /* GUARD_EXITED was sent; GUARD_END will come */
-    bool ending;   /* GUARD_END came; GUARD_GONE is due when nothing is left */
-    bool timed_out, cancelled, killed;
-    int64_t started_ms, kill_after_ms;
-    char *mark;
-    struct timer timer; /* patience, time limit, kill_after or next sweep, by state */
-    /* WARD_QUEUED, WARD_ASKED: the request */
-    struct buf packet;
-    int fds[GUARDIAN_FDS], n_fds;
-    uint64_t turn;
-};
-
-static struct {
-    struct loop *loop;
-    struct watch socket;
-    struct ward *wards;
-    uint32_t n, limit;
-    uint64_t turns;
-    bool keep_hup_off;
-    bool gone;       /* the worker is */
-    bool new_leader; /* while we looked after the others */
-    struct packet packet;
-    char *own_mark;         /* beginning of the mark of every attempt of this worker */
-    char *warm_mark;        /* the mark of warm processes, and in /proc of their forks */
-    struct timer strangers; /* runs while there are some */
-} g;
-
-/* ---- who is whose ---- */
-
-/* It takes one of the places. */
-static bool is_active(const struct ward *w) {
-    return w->state != WARD_FREE && w->state != WARD_QUEUED;
-}
-
-static bool has_leader(const struct ward *w) {
-    return is_active(w) && w->state != WARD_ASKED;
-}
-
-static bool belongs(const struct ward *w, pid_t pid) {
-    return getpgid(pid) == w->leader || getsid(pid) == w->leader ||
-           proc_has_mark(pid, w->mark, true);
-}
-
-static const struct ward *owner(pid_t pid) {
-    for (uint32_t i = 0; i < g.n; i++)
-        if (has_leader(&g.wards[i]) && belongs(&g.wards[i], pid))
-            return &g.wards[i];
-    return NULL;
-}
-
-static bool is_leader(pid_t pid) {
-    for (uint32_t i = 0; i < g.n; i++)
-        if (has_leader(&g.wards[i]) && g.wards[i].leader == pid)
-            return true;
-    return false;
-}
-
-static bool any_running(void) {
-    for (uint32_t i = 0; i < g.n; i++)
-        if (is_active(&g.wards[i]) && !g.wards[i].exited)
-            return true;
-    return false;
-}
-
-/* Whether a child is a leader or a warm process, or dead and now reaped. A fork of a warm process
- * that has ended is a leader whose answer we may not have read yet. */
-static bool is_known_or_reaped(pid_t pid) {
-    siginfo_t info = {.si_pid = 0};
-    if (is_leader(pid) || warm_is(pid))
-        return true;
-    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-        return true;
-    if (info.si_pid != pid)
-        return false;
-    warm_read();
-    if (!is_leader(pid))
-        waitpid(pid, NULL, WNOHANG);
-    return true;
-}
-
-/* Whose a child is that is no leader. */
-enum kin {
-    KIN_MINE,
-    KIN_OTHER,    /* of another job that runs */
-    KIN_ORPHAN,   /* of a job that is over: it was in the middle of an exec when that was decided */
-    KIN_STRANGER, /* in a session of its own and without our mark (emptied, or in an exec just now)
-                   * or with that of a warm process (forked by a Lua job, and nothing executed) */
-};
-
-/* Some fork of a warm process has not said yet which job it is. */
-static bool any_asked(void) {
-    for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state == WARD_ASKED)
-            return true;
-    return false;
-}
-
-static enum kin kin_of(const struct ward *w, pid_t pid) {
-    const struct ward *o = owner(pid);
-    if (o)
-        return o == w ? KIN_MINE : KIN_OTHER;
-    if (!g.own_mark || !proc_has_mark(pid, g.own_mark, false))
-        return KIN_STRANGER;
-    if (!proc_has_mark(pid, g.warm_mark, true))
-        return KIN_ORPHAN;
-    return any_asked() ? KIN_OTHER : KIN_STRANGER;
-}
-
-/* During an exec a process has no environment to read: look again, for some 3 ms. Who has been a
- * stranger for longer is left to on_strangers. */
-static enum kin kin_after_exec(const struct ward *w, pid_t pid) {
-    enum kin kin = kin_of(w, pid);
-    bool new = kin == KIN_STRANGER && !g.strangers.due.pos;
-    for (int i = 0; new &&kin == KIN_STRANGER &&i < 10; i++) {
-        usleep(300);
-        kin = kin_of(w, pid);
-    }
-    if (kin == KIN_STRANGER && !g.strangers.due.pos)
-        loop_timer(g.loop, &g.strangers, STRANGERS_US);
-    return kin;
-}
-
-/* Our children. What a fork of a warm process has started is here only after the fork has answered:
- * with the answer read, its job is known. */
-static ssize_t list_children(pid_t **pids) {
-    ssize_t n = proc_children(pids);
-    if (any_asked())
-        warm_read();
-    return n;
-}
-
-/* Processes whose parents ended come to us as sub-reaper; so a job's tree is gone when its leader
- * has ended and none of our other children is of it. Reaps the dead. A stranger goes when no job
- * runs that could have started it. */
-static bool has_strays(const struct ward *w, int signo) {
-    pid_t *pids;
-    bool found = false;
-    ssize_t n = list_children(&pids);
-    for (ssize_t i = 0; i < n; i++) {
-        if (is_known_or_reaped(pids[i]))
-            continue;
-        enum kin kin = kin_after_exec(w, pids[i]);
-        bool mine = kin == KIN_MINE || (kin == KIN_STRANGER && !any_running());
-        if (mine && signo)
-            kill(pids[i], signo);
-        if (kin == KIN_ORPHAN)
-            kill(pids[i], SIGKILL);
-        found = found || mine;
-    }
-    free(pids);
-    return found;
-}
-
-static void reap_strays(void) {
-    pid_t *pids;
-    ssize_t n = proc_children(&pids);
-    for (ssize_t i = 0; i < n; i++)
-        is_known_or_reaped(pids[i]);
-    free(pids);
-}
-
-/* Look at strangers again: by now one may bear the mark of a job that is over. */
-static void on_strangers(struct timer *t) {
-    pid_t *pids;
-    bool some = false;
-    ssize_t n = list_children(&pids);
-    for (ssize_t i = 0; i < n; i++) {
-        if (is_known_or_reaped(pids[i]))
-            continue;
-        enum kin kin = kin_of(NULL, pids[i]);
-        if (kin == KIN_ORPHAN || (kin == KIN_STRANGER && !any_running()))
-            kill(pids[i], SIGKILL);
-        some = some || kin == KIN_STRANGER;
-    }
-    free(pids);
-    if (some)
-        loop_timer(g.loop, t, STRANGERS_US);
-}
+struct guard guard;
 
 static struct guardian_request request_of(const struct ward *w) {
     struct guardian_request r;
@@ -233,11 +50,11 @@ static void tell(const struct guardian_event *event) {
         n = send(SOCKET_FD, event, sizeof(*event), MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        g.gone = true;
+        guard.gone = true;
 }
 
 static uint32_t slot_of(const struct ward *w) {
-    return (uint32_t)(w - g.wards);
+    return (uint32_t)(w - guard.wards);
 }
 
 static void close_fds(struct ward *w) {
@@ -246,7 +63,7 @@ static void close_fds(struct ward *w) {
 }
 
 static void forget(struct ward *w) {
-    loop_timer_stop(g.loop, &w->timer);
+    loop_timer_stop(guard.loop, &w->timer);
     free(w->mark);
     secret_wipe(&w->packet);
     close_fds(w);
@@ -293,7 +110,7 @@ static void all_gone(struct ward *w) {
 static void kill_tree(struct ward *w) {
     kill(-w->leader, SIGKILL);
     w->state = WARD_KILLED;
-    loop_timer(g.loop, &w->timer, SWEEP_US);
+    loop_timer(guard.loop, &w->timer, SWEEP_US);
 }
 
 /* Something may have ended, or a sweep is due. Tells whether the leader has ended. */
@@ -303,7 +120,7 @@ static bool look_after(struct ward *w) {
     if (!leader_ended(w, &info, &usage))
         return false;
     w->exited = true;
-    bool strays = has_strays(w, w->state == WARD_KILLED ? SIGKILL : 0);
+    bool strays = kin_has_strays(w, w->state == WARD_KILLED ? SIGKILL : 0);
     if (!strays && !w->reported) {
         tell_exit(w, &info, &usage, true);
         all_gone(w);
@@ -312,19 +129,19 @@ static bool look_after(struct ward *w) {
     } else if (strays && w->state == WARD_RUNNING && !w->reported) {
         /* It left something behind. After TERM that would have its kill_after first. */
         tell_exit(w, &info, &usage, false);
-        loop_timer_stop(g.loop, &w->timer);
+        loop_timer_stop(guard.loop, &w->timer);
     } else if (w->state == WARD_KILLED) {
-        loop_timer(g.loop, &w->timer, SWEEP_US);
+        loop_timer(guard.loop, &w->timer, SWEEP_US);
     }
     return true;
 }
 
 static void term_tree(struct ward *w) {
     kill(-w->leader, SIGTERM);
-    kill(-w->leader, SIGCONT); /* a stopped process with a TERM handler needs it */
-    has_strays(w, SIGTERM);    /* in sessions of their own */
+    kill(-w->leader, SIGCONT);  /* a stopped process with a TERM handler needs it */
+    kin_has_strays(w, SIGTERM); /* in sessions of their own */
     w->state = WARD_TERMED;
-    loop_timer(g.loop, &w->timer, w->kill_after_ms * 1000);
+    loop_timer(guard.loop, &w->timer, w->kill_after_ms * 1000);
 }
 
 static void on_timer(struct timer *t) {
@@ -358,13 +175,13 @@ static void on_signal(int signo, void *arg) {
     (void)arg;
     bool leaders = false;
     do {
-        g.new_leader = false;
-        for (uint32_t i = 0; i < g.n; i++)
-            if (has_leader(&g.wards[i]))
-                leaders = look_after(&g.wards[i]) || leaders;
+        guard.new_leader = false;
+        for (uint32_t i = 0; i < guard.n; i++)
+            if (ward_has_leader(&guard.wards[i]))
+                leaders = look_after(&guard.wards[i]) || leaders;
         if (!leaders)
-            reap_strays();
-    } while (g.new_leader);
+            kin_reap();
+    } while (guard.new_leader);
 }
 
 /* ---- requests ---- */
@@ -377,9 +194,9 @@ static void begin(struct ward *w, pid_t leader) {
     w->mark = xstrdup(guardian_mark(&r, w->packet.data));
     w->started_ms = clock_mono_ms();
     w->kill_after_ms = r.kill_after_ms;
-    loop_timer_stop(g.loop, &w->timer);
+    loop_timer_stop(guard.loop, &w->timer);
     if (r.timeout_ms > 0)
-        loop_timer(g.loop, &w->timer, r.timeout_ms * 1000);
+        loop_timer(guard.loop, &w->timer, r.timeout_ms * 1000);
     secret_wipe(&w->packet);
     close_fds(w);
     if (w->cancelled)
@@ -397,7 +214,7 @@ static void fail(struct ward *w, const struct spawn_failure *why) {
 
 static void execute(struct ward *w) {
     struct guardian_request r = request_of(w);
-    struct guardian_given given = {w->fds, w->n_fds, g.keep_hup_off};
+    struct guardian_given given = {w->fds, w->n_fds, guard.keep_hup_off};
     struct spawn_failure why;
     pid_t leader;
     if (guardian_spawn(&r, w->packet.data, &given, &leader, &why) < 0)
@@ -409,19 +226,19 @@ static void execute(struct ward *w) {
 static bool ask_warm(struct ward *w, uint32_t program) {
     struct packet p = {.data = w->packet.data, .len = w->packet.len, .n_fds = w->n_fds};
     memcpy(p.fds, w->fds, sizeof(p.fds));
-    if (!program || warm_ask(program, &p, w->turn, g.warm_mark) < 0)
+    if (!program || warm_ask(program, &p, w->turn, guard.warm_mark) < 0)
         return false;
     w->state = WARD_ASKED;
-    loop_timer(g.loop, &w->timer, PATIENCE_US);
+    loop_timer(guard.loop, &w->timer, PATIENCE_US);
     return true;
 }
 
 static void start_queued(struct ward *w) {
     struct guardian_request r = request_of(w);
     const char *mark = guardian_mark(&r, w->packet.data);
-    if (!g.own_mark) { /* "QUEUECTL_WORKER=UID." of "QUEUECTL_WORKER=UID.N" */
-        g.own_mark = xmemdup0(mark, strcspn(mark, ".") + 1);
-        g.warm_mark = xasprintf("%s0", g.own_mark);
+    if (!guard.own_mark) { /* "QUEUECTL_WORKER=UID." of "QUEUECTL_WORKER=UID.N" */
+        guard.own_mark = xmemdup0(mark, strcspn(mark, ".") + 1);
+        guard.warm_mark = xasprintf("%s0", guard.own_mark);
     }
     /* Said first: a job may kill us before we come back. */
     tell(&(struct guardian_event){.type = GUARD_STARTED, .slot = r.slot});
@@ -430,7 +247,7 @@ static void start_queued(struct ward *w) {
 }
 
 static void on_answer(const struct warm_answer *a) {
-    struct ward *w = a->slot < g.n ? &g.wards[a->slot] : NULL;
+    struct ward *w = a->slot < guard.n ? &guard.wards[a->slot] : NULL;
     if (!w || w->state != WARD_ASKED || w->turn != a->turn) {
         if (a->pid > 0 && !a->why.error)
             kill(a->pid, SIGKILL); /* too late: it is executed already */
@@ -440,7 +257,7 @@ static void on_answer(const struct warm_answer *a) {
         fail(w, &a->why);
     } else {
         begin(w, a->pid);
-        g.new_leader = true;
+        guard.new_leader = true;
     }
 }
 
@@ -460,9 +277,9 @@ static void start_anew(struct ward *w) {
 }
 
 static void on_warm_lost(uint32_t program) {
-    for (uint32_t i = 0; i < g.n; i++)
-        if (g.wards[i].state == WARD_ASKED && request_of(&g.wards[i]).program == program)
-            start_anew(&g.wards[i]);
+    for (uint32_t i = 0; i < guard.n; i++)
+        if (guard.wards[i].state == WARD_ASKED && request_of(&guard.wards[i]).program == program)
+            start_anew(&guard.wards[i]);
 }
 
 /* As many as may run. */
@@ -470,13 +287,13 @@ static void start_next(void) {
     for (;;) {
         struct ward *next = NULL;
         uint32_t active = 0;
-        for (uint32_t i = 0; i < g.n; i++) {
-            struct ward *w = &g.wards[i];
-            active += is_active(w);
+        for (uint32_t i = 0; i < guard.n; i++) {
+            struct ward *w = &guard.wards[i];
+            active += ward_is_active(w);
             if (w->state == WARD_QUEUED && (!next || w->turn < next->turn))
                 next = w;
         }
-        if (!next || active >= g.limit)
+        if (!next || active >= guard.limit)
             return;
         start_queued(next);
     }
@@ -484,7 +301,7 @@ static void start_next(void) {
 
 static void queue(struct ward *w, const struct guardian_request *r, struct packet *p) {
     w->state = WARD_QUEUED;
-    w->turn = ++g.turns;
+    w->turn = ++guard.turns;
     buf_add(&w->packet, p->data, p->len);
     memcpy(w->fds, p->fds, sizeof(w->fds));
     w->n_fds = p->n_fds;
@@ -508,7 +325,7 @@ static void on_order(struct ward *w, uint32_t type) {
         if (w->state == WARD_RUNNING)
             term_tree(w);
         if (w->state == WARD_ASKED)
-            loop_timer(g.loop, &w->timer, CANCELLED_PATIENCE_US);
+            loop_timer(guard.loop, &w->timer, CANCELLED_PATIENCE_US);
         break;
     case GUARD_END:
         w->ending = true;
@@ -519,7 +336,7 @@ static void on_order(struct ward *w, uint32_t type) {
 }
 
 static void on_request(const struct guardian_request *r, struct packet *p) {
-    struct ward *w = &g.wards[r->slot];
+    struct ward *w = &guard.wards[r->slot];
     if (r->type == GUARD_SPAWN && w->state == WARD_FREE)
         queue(w, r, p);
     else if (w->state == WARD_QUEUED)
@@ -543,15 +360,15 @@ static void refuse(uint32_t slot) {
 
 /* 1 a request was handled, 0 none now, -1 the worker is gone. */
 static int read_request(void) {
-    struct packet *p = &g.packet;
+    struct packet *p = &guard.packet;
     struct guardian_request r;
     int rc = packet_receive(SOCKET_FD, p, false);
     if (rc > 0 && p->len >= sizeof(r)) {
         memcpy(&r, p->data, sizeof(r));
         bool whole = p->whole && texts_len(&r) + sizeof(r) == p->len;
-        if (r.slot < g.n && whole)
+        if (r.slot < guard.n && whole)
             on_request(&r, p);
-        else if (r.slot < g.n && r.type == GUARD_SPAWN)
+        else if (r.slot < guard.n && r.type == GUARD_SPAWN)
             refuse(r.slot);
     }
     packet_close_fds(p);
@@ -565,14 +382,14 @@ static void on_socket(struct watch *watch, uint32_t events) {
     while ((rc = read_request()) > 0)
         start_next();
     if (rc < 0)
-        g.gone = true;
+        guard.gone = true;
 }
 
 static int set_up(struct err *err) {
     sigset_t set;
     struct sigaction hup;
     sigaction(SIGHUP, NULL, &hup);
-    g.keep_hup_off = hup.sa_handler == SIG_IGN;
+    guard.keep_hup_off = hup.sa_handler == SIG_IGN;
     /* The terminal's signals are the worker's business. */
     const int ignored[] = {SIGHUP,  SIGINT,  SIGTERM, SIGQUIT, SIGPIPE,
                            SIGXFSZ, SIGTSTP, SIGUSR1, SIGUSR2};
@@ -584,31 +401,31 @@ static int set_up(struct err *err) {
     fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC);
     fcntl(LOCK_FD, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    g.wards = xcalloc(g.n, sizeof(*g.wards));
-    g.packet.data = xmalloc(GUARDIAN_PACKET_MAX);
-    g.packet.cap = GUARDIAN_PACKET_MAX;
-    for (uint32_t i = 0; i < g.n; i++)
-        g.wards[i].timer.fn = on_timer;
-    g.strangers.fn = on_strangers;
-    g.socket = (struct watch){.fn = on_socket, .fd = SOCKET_FD};
-    if (loop_new(&g.loop, err) < 0 || loop_signals(g.loop, &set, on_signal, NULL, err) < 0)
+    guard.wards = xcalloc(guard.n, sizeof(*guard.wards));
+    guard.packet.data = xmalloc(GUARDIAN_PACKET_MAX);
+    guard.packet.cap = GUARDIAN_PACKET_MAX;
+    for (uint32_t i = 0; i < guard.n; i++)
+        guard.wards[i].timer.fn = on_timer;
+    guard.strangers.fn = kin_on_strangers;
+    guard.socket = (struct watch){.fn = on_socket, .fd = SOCKET_FD};
+    if (loop_new(&guard.loop, err) < 0 || loop_signals(guard.loop, &set, on_signal, NULL, err) < 0)
         return -1;
-    warm_init(g.loop, &(struct warm_events){on_answer, on_warm_lost}, g.keep_hup_off);
-    return loop_watch(g.loop, &g.socket, EPOLLIN, err);
+    warm_init(guard.loop, &(struct warm_events){on_answer, on_warm_lost}, guard.keep_hup_off);
+    return loop_watch(guard.loop, &guard.socket, EPOLLIN, err);
 }
 
 int guardian_main(int wards, int limit) {
     struct err err = {0};
-    g.n = wards > 0 ? (uint32_t)wards : 1;
-    g.limit = limit > 0 ? (uint32_t)limit : 1;
+    guard.n = wards > 0 ? (uint32_t)wards : 1;
+    guard.limit = limit > 0 ? (uint32_t)limit : 1;
     int rc = set_up(&err);
-    while (rc == 0 && !g.gone) {
-        rc = loop_once(g.loop, true, &err);
+    while (rc == 0 && !guard.gone) {
+        rc = loop_once(guard.loop, true, &err);
         start_next(); /* something may have ended */
     }
-    for (uint32_t i = 0; i < g.n; i++)
-        if (has_leader(&g.wards[i]))
-            kill(-g.wards[i].leader, SIGKILL);
+    for (uint32_t i = 0; i < guard.n; i++)
+        if (ward_has_leader(&guard.wards[i]))
+            kill(-guard.wards[i].leader, SIGKILL);
     proc_end_children(0, 60000);
     return rc < 0 ? 1 : 0;
 }
