@@ -17,6 +17,7 @@ static struct sqlite_store *self(struct store *base) {
     " p.backoff, p.ok_codes, p.allow_failure, p.outputs, p.description, p.tags, p.meta,"           \
     " coalesce(p.source, (SELECT source FROM run WHERE run.id = j.run)), p.start_at,"              \
     " p.max_age_ms, p.wants_when, p.fail_fast, p.artifacts, p.limits, j.retried_at"
+enum { JOB_COLUMNS_LEN = 48 };
 #define JOB_FROM " FROM job j JOIN spec p USING(seq) "
 
 static void read_job_row(sqlite3_stmt *st, struct job *j) {
@@ -43,7 +44,7 @@ static void read_job_row(sqlite3_stmt *st, struct job *j) {
     j->exit_code = sqlite3_column_int(st, 20);
     j->signal = sqlite3_column_int(st, 21);
     j->error = col_text(st, 22);
-    j->retried_at = sqlite3_column_int64(st, 47);
+    j->retried_at = sqlite3_column_int64(st, JOB_COLUMNS_LEN - 1);
 }
 
 static void read_spec_row(sqlite3_stmt *st, struct job *j) {
@@ -122,8 +123,8 @@ static int collect(const struct page *p, int part, sqlite3_stmt *st) {
         struct job *j = &p->out[(*p->n)++];
         read_job(st, j);
         if (!room(p))
-            *p->next = (struct list_cursor){part, sqlite3_column_int64(st, 47),
-                                            sqlite3_column_int64(st, 48), j->seq};
+            *p->next = (struct list_cursor){part, sqlite3_column_int64(st, JOB_COLUMNS_LEN),
+                                            sqlite3_column_int64(st, JOB_COLUMNS_LEN + 1), j->seq};
     }
     return rc;
 }
