@@ -114,7 +114,8 @@ function HANDLERS.picked(self, event, now)
     local group = self.group_of[name] or enter(self, name)
     group.running = group.running + 1
     local i = self.index[name]
-    self.running[event.seq] = { label = name, since = now, group = group, index = i }
+    self.running[event.seq] = { seq = event.seq, label = name, since = now,
+        group = group, index = i }
     if i and self.eta then self.eta:take(i) end
 end
 
@@ -201,7 +202,7 @@ function State:running_list()
     for _, job in pairs(self.running) do list[#list + 1] = job end
     table.sort(list, function(a, b)
         if a.since ~= b.since then return a.since < b.since end
-        return a.label < b.label
+        return a.seq < b.seq
     end)
     return list
 end
