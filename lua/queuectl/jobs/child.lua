@@ -27,17 +27,21 @@ end
 
 local function keep(self, unit, name, given)
     local own, of_file = self.defaults[unit] or NONE, self.defaults[self.home] or NONE
-    local fn = value_of("run", given, own, of_file)
-    local entry = {
-        fn = type(fn) == "function" and fn or nil, when = value_of("when", given, own, of_file),
-        outputs = value_of("outputs", given, own, of_file) or {},
-        axes = value_of("matrix", given, own, of_file),
-    }
-    if entry.axes == nil then
-        self.jobs[name] = self.jobs[name] or entry
-    else
-        self.matrices[#self.matrices + 1] = { name = name, entry = entry }
+    local fn, when = value_of("run", given, own, of_file), value_of("when", given, own, of_file)
+    local outputs = value_of("outputs", given, own, of_file)
+    local axes = value_of("matrix", given, own, of_file)
+    local entry = type(fn) == "function" and fn or nil
+    -- Most are a function alone. What is kept here is copied by each fork, so it is kept small.
+    if when or outputs or not entry then entry = { fn = entry, when = when, outputs = outputs } end
+    if axes ~= nil then
+        self.matrices[#self.matrices + 1] = { name = name, entry = entry, axes = axes }
+    elseif self.jobs[name] == nil then
+        self.jobs[name] = entry
     end
+end
+
+local function fields_of(entry)
+    return type(entry) == "function" and { fn = entry } or entry
 end
 
 -- `job`, `defaults`, `param` … as the text `unit` sees them.
@@ -92,8 +96,8 @@ end
 -- Once, before processes are forked that each look for one job.
 local function expand_matrices(self)
     for _, one in ipairs(self.matrices) do
-        local entry = one.entry
-        for _, combo in ipairs(matrix.expand(entry.axes) or {}) do
+        local entry = fields_of(one.entry)
+        for _, combo in ipairs(matrix.expand(one.axes) or {}) do
             local name = one.name .. combo.label
             self.jobs[name] = self.jobs[name] or { fn = entry.fn, when = entry.when,
                 outputs = entry.outputs, matrix = combo.values }
@@ -140,7 +144,7 @@ end
 -- or nil, outputs = names }, or nil and a message. `fn` and `when` are functions; one of them may
 -- be nil.
 function program:find(name)
-    local entry = self.jobs[name]
+    local entry = fields_of(self.jobs[name])
     if not entry then
         return nil, ("%s: job '%s' was not defined this time; a file must define the same jobs "
             .. "whenever it is read"):format(self.display, name)
@@ -149,7 +153,7 @@ function program:find(name)
         return nil, ("%s: job '%s' has no Lua function this time"):format(self.display, name)
     end
     return { name = name, fn = entry.fn, when = entry.when, matrix = entry.matrix,
-        outputs = entry.outputs }
+        outputs = entry.outputs or {} }
 end
 
 return child
