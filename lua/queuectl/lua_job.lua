@@ -74,7 +74,8 @@ local function collect(ok, ...)
         collectgarbage() -- there may be no room for the message
         return nil, "not enough memory: a Lua job may hold " .. memory_text(memory)
     end
-    return nil, "stack overflow"
+    local unit = called_code.units[1]
+    return nil, (unit and unit.label .. ": " or "") .. "stack overflow"
 end
 
 -- Calls fn(...): true and what it returned, or nil and what it raised: an outcome as it is,

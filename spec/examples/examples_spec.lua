@@ -4,6 +4,18 @@ local t = require "support"
 
 local HERE = t.root .. "/scripts/examples"
 
+-- The sanitizer's own reservations are beyond every limit of memory: in its build such an example
+-- runs as a copy that has none.
+local function without_memory_limit(name)
+    if not os.getenv "SPEC_ASAN_OPTIONS" then return HERE .. "/" .. name end
+    local dir = t.tmpdir()
+    assert.equal(0, t.run({ "cp", "-r", HERE .. "/.", dir }).code)
+    local text, n = t.read_file(dir .. "/" .. name):gsub('memory = "%w+",? ?', "")
+    assert.equal(1, n)
+    t.write_file(dir .. "/" .. name, (text:gsub("limits = { }", "limits = nil")))
+    return dir .. "/" .. name
+end
+
 -- Runs an example with a store and a TMPDIR of its own, from the root directory.
 local function run(file, env, opts)
     local dir = t.tmpdir()
@@ -305,7 +317,7 @@ end)
 
 describe("data.lua", function()
     it("finds the sums of all its files, and adds letters to who is above the mean", function()
-        local r = run(HERE .. "/data.lua", nil, { "-p", "shards=3", "-p", "rows=500" })
+        local r = run(without_memory_limit "data.lua", nil, { "-p", "shards=3", "-p", "rows=500" })
         assert.equal(0, r.code, r.out .. r.err)
         local dir = r.dir .. "/queuectl-data"
         local sums, orders, cents = {}, 0, 0
@@ -335,7 +347,7 @@ describe("data.lua", function()
 end)
 
 describe("nightly.lua", function()
-    local FILE = HERE .. "/nightly.lua"
+    local FILE = without_memory_limit "nightly.lua"
 
     it("begins at its time, dumps, mirrors at the third try, packs, and keeps three", function()
         local r = run(FILE)
