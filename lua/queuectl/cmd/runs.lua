@@ -28,6 +28,18 @@ local function find(store, word)
         code or context.NOT_FOUND
 end
 
+-- A command's `run` from fn(ctx, store, run).
+local function with_run(fn)
+    return function(ctx, args)
+        local store, message, code = ctx:store()
+        if not store then return nil, message, code end
+        local run
+        run, message, code = find(store, args.run)
+        if not run then return nil, message, code end
+        return fn(ctx, store, run)
+    end
+end
+
 local function add_run(parser)
     parser:argument("run", "its number, or last"):argname("RUN")
 end
@@ -82,32 +94,21 @@ local show = {
     summary = "one run: its jobs by state, times, failures",
     setup = add_run,
     examples = { { "queuectl runs show last", "how the last run went" } },
-    run = function(ctx, args)
-        local store, message, code = ctx:store()
-        if not store then return nil, message, code end
-        local run
-        run, message, code = find(store, args.run)
-        if not run then return nil, message, code end
+    run = with_run(function(ctx, store, run)
         local plan = stored.plan(run)
-        local facts
-        facts, message, code = run_facts.collect(store, run, plan)
+        local facts, message, code = run_facts.collect(store, run, plan)
         if not facts then return nil, message, code end
         facts.params = plan and plan.values
         view.show(ctx, run, facts)
         return true
-    end,
+    end),
 }
 
 local cancel = {
     summary = "cancel all jobs of a run that are not finished",
     setup = add_run,
     examples = { { "queuectl runs cancel last", "stops what runs, starts nothing more" } },
-    run = function(ctx, args)
-        local store, message, code = ctx:store()
-        if not store then return nil, message, code end
-        local run
-        run, message, code = find(store, args.run)
-        if not run then return nil, message, code end
+    run = with_run(function(ctx, store, run)
         if run.left == 0 then
             return nil, ("run %d is finished; there is nothing to cancel"):format(run.id),
                 context.STATE
@@ -122,7 +123,7 @@ local cancel = {
                 running > 0 and (", %s being stopped"):format(format.count(running)) or ""))
         end
         return true
-    end,
+    end),
 }
 
 return { summary = "runs of jobs files: list, show, cancel", commands = {
