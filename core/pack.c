@@ -1,5 +1,7 @@
 #include "pack.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +41,12 @@ void pack_add_value(struct buf *list, const char *key, const char *value) {
     char *entry = xasprintf("%s=%s", key, value);
     pack_add(list, PACK_TEXT, entry);
     free(entry);
+}
+
+void pack_add_number(struct buf *list, const char *key, int64_t value) {
+    char text[32];
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    pack_add_value(list, key, text);
 }
 
 bool pack_drop(struct buf *list, const char *key) {

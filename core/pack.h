@@ -24,6 +24,7 @@ void pack_add(struct buf *list, enum pack_kind kind, const char *text);
 /* Lists of "=KEY=VALUE". The value of KEY, or NULL; valid until the list changes. */
 const char *pack_value(const struct buf *list, const char *key);
 void pack_add_value(struct buf *list, const char *key, const char *value);
+void pack_add_number(struct buf *list, const char *key, int64_t value);
 /* Take out the entry of KEY: whether there was one. */
 bool pack_drop(struct buf *list, const char *key);
 

@@ -126,11 +126,6 @@ static _Noreturn void become_job(lua_State *L, int sock, const struct packet *p,
     struct guardian_given given = {p->fds, p->n_fds, true};
     memcpy(&r, request, sizeof(r));
     a->pid = getpid();
-    if (sock < 0) {
-        a->why = (struct spawn_failure){.stage = SPAWN_FD, .error = errno};
-        answer(WARM_SOCKET_FD, a);
-        spawn_leave(1);
-    }
     guardian_enter(&r, request, &given, &a->why);
     answer(sock, a);
     close(sock);
@@ -148,7 +143,7 @@ static void on_request(lua_State *L, int sock, struct packet *p) {
     a.slot = r.slot;
     if (!p->whole) { /* we have no room for its descriptors */
         a.why = (struct spawn_failure){.stage = SPAWN_FD, .error = EMFILE};
-        answer(WARM_SOCKET_FD, &a);
+        answer(sock, &a);
         return;
     }
     pid_t pid = spawn_sibling();
@@ -187,7 +182,7 @@ int script_warm_main(void) {
     fcntl(WARM_TEXT_FD, F_SETFD, FD_CLOEXEC);
     fcntl(WARM_SOCKET_FD, F_SETFD, FD_CLOEXEC);
     int sock = fcntl(WARM_SOCKET_FD, F_DUPFD_CLOEXEC, SAFE_FD);
-    lua_State *L = prepare(WARM_TEXT_FD, &err);
+    lua_State *L = sock < 0 ? NULL : prepare(WARM_TEXT_FD, &err);
     if (!L)
         return 1; /* the jobs are executed anew, and say what is wrong */
     lua_gc(L, LUA_GCCOLLECT, 0);

@@ -4,8 +4,6 @@
  * Facts are a packed list of KEY=VALUE, in this order: name, deadline (wall ms, 0: none), when (1:
  * to be asked now), kind, memory (bytes; 0: the usual), arg (each of a program's) or shell (text),
  * and for each job it needs: need (its name), state, error, output (KEY=VALUE, each). */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,36 +82,24 @@ const struct program *program_of(struct worker *w, const struct job *j, struct e
 
 /* ---- facts ---- */
 
-static void add_fact(struct buf *b, const char *key, const char *value) {
-    char *entry = xasprintf("%s=%s", key, value);
-    pack_add(b, PACK_TEXT, entry);
-    free(entry);
-}
-
-static void add_number(struct buf *b, const char *key, int64_t value) {
-    char text[32];
-    snprintf(text, sizeof(text), "%" PRId64, value);
-    add_fact(b, key, text);
-}
-
 static void add_command(struct buf *b, const struct job *j) {
     size_t pos = 0;
     if (j->kind == JOB_ARGV)
         for (const char *e; (e = pack_next(j->command.data, j->command.len, &pos));)
-            add_fact(b, "arg", e + 1);
+            pack_add_value(b, "arg", e + 1);
     else if (j->kind == JOB_SHELL)
-        add_fact(b, "shell", j->command.data);
+        pack_add_value(b, "shell", j->command.data);
 }
 
 int program_facts(struct slot *s, struct buf *facts, struct err *err) {
     const struct job *j = &s->job;
     struct spawn_limits limits = {0};
-    add_fact(facts, "name", j->name ? j->name : "");
-    add_number(facts, "deadline", j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0);
-    add_fact(facts, "when", asks_when(j) ? "1" : "0");
-    add_fact(facts, "kind", job_kind_names[j->kind]);
+    pack_add_value(facts, "name", j->name ? j->name : "");
+    pack_add_number(facts, "deadline", j->timeout_ms ? clock_wall_ms() + j->timeout_ms : 0);
+    pack_add_value(facts, "when", asks_when(j) ? "1" : "0");
+    pack_add_value(facts, "kind", job_kind_names[j->kind]);
     if (spawn_limits_parse(j->limits, &limits) == 0)
-        add_number(facts, "memory", limits.memory_bytes);
+        pack_add_number(facts, "memory", limits.memory_bytes);
     add_command(facts, j);
     return s->worker->store->ops->needs(s->worker->store, j->seq, facts, err);
 }

@@ -27,37 +27,25 @@ struct job_fds {
 
 enum { FACTS_IN_PACKET = 16384 };
 
-static void set_env(struct buf *env, const char *name, const char *value) {
-    char *entry = xasprintf("%s=%s", name, value);
-    pack_add(env, PACK_TEXT, entry);
-    free(entry);
-}
-
-static void set_env_number(struct buf *env, const char *name, int64_t value) {
-    char text[32];
-    snprintf(text, sizeof(text), "%" PRId64, value);
-    set_env(env, name, text);
-}
-
 /* 1 it has secrets, 0 none, -1 one cannot be had. */
 static int job_env(struct slot *s, const char *mark, struct buf *env, struct err *err) {
     const struct job *j = &s->job;
     int secrets = secrets_resolve(s, env, err);
     if (secrets < 0)
         return -1;
-    set_env(env, "QUEUECTL_JOB_ID", j->id);
-    set_env(env, "QUEUECTL_JOB_NAME", j->name ? j->name : "");
+    pack_add_value(env, "QUEUECTL_JOB_ID", j->id);
+    pack_add_value(env, "QUEUECTL_JOB_NAME", j->name ? j->name : "");
     if (j->run)
-        set_env_number(env, "QUEUECTL_RUN", j->run);
-    set_env_number(env, "QUEUECTL_ATTEMPT", j->tries);
-    set_env_number(env, "QUEUECTL_TOKEN", j->starts);
-    set_env(env, "QUEUECTL_STORE", s->worker->store_path);
+        pack_add_number(env, "QUEUECTL_RUN", j->run);
+    pack_add_number(env, "QUEUECTL_ATTEMPT", j->tries);
+    pack_add_number(env, "QUEUECTL_TOKEN", j->starts);
+    pack_add_value(env, "QUEUECTL_STORE", s->worker->store_path);
     char *report = lease_report_path(s->worker->store, s->worker->lease.uid, s->mark);
-    set_env(env, "QUEUECTL_REPORT", report);
+    pack_add_value(env, "QUEUECTL_REPORT", report);
     free(report);
     pack_add(env, PACK_TEXT, mark);
     if (s->output_path)
-        set_env(env, "QUEUECTL_OUTPUT", s->output_path);
+        pack_add_value(env, "QUEUECTL_OUTPUT", s->output_path);
     return secrets;
 }
 

@@ -1,6 +1,7 @@
 local core = require "queuectl.core"
 local cli = require "queuectl.cli"
 local context = require "queuectl.context"
+local jobs_text = require "queuectl.jobs.text"
 local json = require "queuectl.json"
 local format = require "queuectl.view.format"
 local run_file = require "queuectl.run_file"
@@ -226,7 +227,7 @@ end
 local function shell_words(words)
     local quoted = {}
     for i, word in ipairs(words) do
-        quoted[i] = word:find("^[%w_./-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+        quoted[i] = jobs_text.shell_word(word)
     end
     return table.concat(quoted, " ")
 end

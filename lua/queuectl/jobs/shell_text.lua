@@ -3,6 +3,7 @@
 local ref = require "queuectl.jobs.ref"
 local run = require "queuectl.jobs.run"
 local secret = require "queuectl.jobs.secret"
+local text = require "queuectl.jobs.text"
 
 local shell_text = {}
 
@@ -15,7 +16,7 @@ function shell_text.new(raise)
         if secret.source(value) then raise(secret.SPLICE) end
         local str, message = run.value_text(value)
         if not str then raise("sh.quote: the value " .. message) end
-        return "'" .. str:gsub("'", "'\\''") .. "'"
+        return text.shell_quote(str)
     end
     return sh
 end

@@ -53,6 +53,17 @@ function text.repair(str)
     return table.concat(parts) .. str:sub(from)
 end
 
+--- One word for a POSIX shell, in quotes.
+function text.shell_quote(str)
+    return "'" .. str:gsub("'", "'\\''") .. "'"
+end
+
+--- The same, in quotes only where it needs them.
+function text.shell_word(str)
+    if str ~= "" and not str:find("[^%w_%-%./:=@%%+,]") then return str end
+    return text.shell_quote(str)
+end
+
 --- Control characters (and bytes that are not UTF-8) made visible.
 function text.escape(str)
     str = str:gsub("[%z\1-\31\127]", escape_byte):gsub("\194[\128-\159]", escape_pair)

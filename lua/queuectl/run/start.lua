@@ -16,21 +16,13 @@ local EARLIER_RUNS = 20
 
 -- ---- jobs of earlier runs ----
 
---- The numbers of the run's jobs by their names; or nil, message, exit code.
-function start.numbers(store, run_id)
+--- The numbers of the run's jobs by their names, those of the file before added ones; `state`:
+-- only of jobs in it. Or nil, message, exit code.
+function start.numbers(store, run_id, state)
     local seqs = {}
     local ok, message, code = run_jobs.each(store, run_id, function(job)
-        if job.name then seqs[job.name] = seqs[job.name] or job.seq end
-    end)
-    if not ok then return nil, message, code end
-    return seqs
-end
-
--- The numbers of the jobs that have completed, by name.
-local function completed_jobs(store, run_id)
-    local seqs = {}
-    local ok, message, code = run_jobs.each(store, run_id, function(job)
-        if job.state == "completed" and job.name then seqs[job.name] = job.seq end
+        local counts = job.name and (not state or job.state == state)
+        if counts then seqs[job.name] = seqs[job.name] or job.seq end
     end)
     if not ok then return nil, message, code end
     return seqs
@@ -47,7 +39,7 @@ local function finder(store, path)
         while not known[name] and runs[at + 1] do
             at = at + 1
             local done
-            done, message, code = completed_jobs(store, runs[at].id)
+            done, message, code = start.numbers(store, runs[at].id, "completed")
             if not done then return nil, message, code end
             for other, seq in pairs(done) do known[other] = known[other] or seq end
         end
@@ -151,7 +143,7 @@ local function take_over(store, plan, run, options)
     local jobs, message, code = start.choose(store, plan, chosen)
     if not jobs then return nil, message, code end
     local done
-    done, message, code = completed_jobs(store, run.id)
+    done, message, code = start.numbers(store, run.id, "completed")
     if not done then return nil, message, code end
     for i, job in ipairs(jobs) do
         if done[job.name] and not job.done_as then

@@ -2,19 +2,14 @@
 -- shell. What is known only later, and secrets, stand as quoted words that say so.
 
 local critical = require "queuectl.critical"
+local jobs_text = require "queuectl.jobs.text"
 local text = require "queuectl.view.text"
 
 local dry_run = {}
 
 local NEEDS = 5
 
---- A text as one word of a POSIX shell.
-function dry_run.quote(str)
-    if str ~= "" and not str:find("[^%w_%-%./:=@%%+,]") then return str end
-    return "'" .. str:gsub("'", "'\\''") .. "'"
-end
-
-local quote = dry_run.quote
+local quote = jobs_text.shell_word
 
 local function later(plan, entry)
     local of = plan.jobs[entry.job]
@@ -55,7 +50,7 @@ end
 
 -- A first word with a "=" would be taken for an assignment.
 local function first_word(str)
-    return str:find("=", 1, true) and "'" .. str:gsub("'", "'\\''") .. "'" or quote(str)
+    return str:find("=", 1, true) and jobs_text.shell_quote(str) or quote(str)
 end
 
 local function command(plan, job)

@@ -157,7 +157,7 @@ function exec.quote(_, given)
     local str, message = text.scalar(given)
     if not str then return nil, message end
     if str:find("%z") then return nil, "the text contains a NUL byte" end
-    return "'" .. str:gsub("'", "'\\''") .. "'"
+    return text.shell_quote(str)
 end
 
 return exec
